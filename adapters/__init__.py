@@ -1,0 +1,1 @@
+"""The two platforms behind one small protocol; this room knows nothing of requests and deliveries."""

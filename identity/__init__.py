@@ -1,0 +1,1 @@
+"""From an e-mail to an address; this room knows nothing of messages."""

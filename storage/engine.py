@@ -1,0 +1,134 @@
+"""The engine: one database on SQLite or PostgreSQL, a reader's and a writer's transaction.
+
+SQLite: WAL, `synchronous=FULL` on every connection (an answer that was given must survive a power cut), and every
+writing transaction begins with BEGIN IMMEDIATE, because a deferred one that reads and then writes fails at once under
+contention. Writers of one process queue on a lock in fair order instead of busy-waiting in SQLite.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+BUSY_TIMEOUT_MS = 10_000
+SQLITE_READERS = 4
+POSTGRES_CONNECTIONS = 12
+
+
+class DatabaseInUse(RuntimeError):
+    """Another Herald process holds this SQLite file; use PostgreSQL to run several."""
+
+
+def driver_url(url: str) -> URL:
+    """The settings' URL with our drivers put in: `sqlite:///…` or `postgresql://…`.
+
+    Raises ValueError for any other database.
+    """
+    parsed = make_url(url)
+    name = parsed.get_backend_name()
+    if name == "sqlite":
+        return parsed.set(drivername="sqlite+aiosqlite")
+    if name in ("postgresql", "postgres"):
+        return parsed.set(drivername="postgresql+psycopg")
+    raise ValueError(f"storage.url: {name} is not supported; write sqlite:///file.db or postgresql://…")
+
+
+class Database:
+    """Readers' and writers' transactions on one engine. Open it with `Database.open`, close it with `close`."""
+
+    def __init__(self, engine: AsyncEngine, lock: int | None) -> None:
+        self.engine = engine
+        self.is_sqlite = engine.dialect.name == "sqlite"
+        self._writer = asyncio.Lock()
+        self._lock = lock
+
+    @classmethod
+    def open(cls, url: str, *, exclusive: bool = False) -> Database:
+        """Open `url`; with `exclusive` a SQLite file is locked to this process.
+
+        Raises DatabaseInUse when another process has it, ValueError for an unknown kind of URL.
+        """
+        parsed = driver_url(url)
+        if parsed.get_backend_name() != "sqlite":
+            engine = create_async_engine(parsed, pool_size=POSTGRES_CONNECTIONS, max_overflow=0, pool_pre_ping=True)
+            return cls(engine, None)
+        path = parsed.database
+        if not path or path == ":memory:":
+            raise ValueError("storage.url: a SQLite database needs a file, for example sqlite:///herald.db")
+        lock = _lock_file(Path(path)) if exclusive else None
+        engine = create_async_engine(parsed, pool_size=SQLITE_READERS + 1, max_overflow=0)
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        return cls(engine, lock)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that only reads: one consistent view."""
+        async with self.engine.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that writes; committed when the block ends, rolled back when it raises."""
+        if not self.is_sqlite:
+            async with self.engine.begin() as connection:
+                yield connection
+            return
+        async with self._writer, self.engine.connect() as connection:
+            await connection.execution_options(herald_writes=True)
+            async with connection.begin():
+                yield connection
+
+    async def close(self) -> None:
+        """Close every connection and let the file go."""
+        await self.engine.dispose()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _lock_file(path: Path) -> int:
+    """Take the advisory lock beside the database; the kernel drops it when the process dies."""
+    handle = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise DatabaseInUse(
+            f"{path} is in use by another Herald process; stop it, or use PostgreSQL to run several"
+        ) from error
+    return handle
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+    """Own the transactions ourselves (the driver would begin deferred ones) and make commits durable."""
+    raw: Any = connection  # aiosqlite's adapter has no public type
+    raw.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+        "temp_store=MEMORY",
+        "cache_size=-16000",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Any) -> None:  # SQLAlchemy's event hands an untyped Connection
+    """BEGIN IMMEDIATE for writers, plain BEGIN for readers."""
+    writes = connection.get_execution_options().get("herald_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
