@@ -1,0 +1,175 @@
+"""Conversation references: how a person is reached, as the platform's events and answers taught us.
+
+Events may come late, doubled and out of order: every write carries the platform's time and never overwrites what
+is newer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import and_, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.tables import conversation_references as table
+from storage.upsert import upsert
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One row. `user_id` is the person's key in the tenant (Teams: Entra object id, else `29:…`)."""
+
+    bot_id: str
+    channel: str
+    tenant_id: str
+    user_id: str
+    channel_id: str
+    conversation_id: str | None
+    service_url: str | None
+    learned_at: float
+
+
+async def capture(tx: AsyncConnection, reference: Reference, now: float) -> bool:
+    """Store or refresh a reference and make it active; False if something newer was known already."""
+    changed = await upsert(
+        tx,
+        table,
+        [
+            {
+                "bot_id": reference.bot_id,
+                "channel": reference.channel,
+                "tenant_id": reference.tenant_id,
+                "user_id": reference.user_id,
+                "channel_id": reference.channel_id,
+                "conversation_id": reference.conversation_id,
+                "service_url": reference.service_url,
+                "active": True,
+                "inactive_reason": None,
+                "learned_at": reference.learned_at,
+                "changed_at": now,
+            }
+        ],
+        update=(
+            "channel_id",
+            "conversation_id",
+            "service_url",
+            "active",
+            "inactive_reason",
+            "learned_at",
+            "changed_at",
+        ),
+        only_if=lambda new: table.c.learned_at <= new.learned_at,
+    )
+    return changed > 0
+
+
+async def deactivate(
+    tx: AsyncConnection,
+    *,
+    bot_id: str,
+    channel: str,
+    tenant_id: str,
+    person: str,
+    reason: str,
+    learned_at: float,
+    now: float,
+) -> bool:
+    """Mark every reference of a person (user, channel or conversation id) as not usable, unless newer."""
+    result = await tx.execute(
+        update(table)
+        .where(
+            table.c.bot_id == bot_id,
+            table.c.channel == channel,
+            table.c.tenant_id == tenant_id,
+            or_(table.c.user_id == person, table.c.channel_id == person, table.c.conversation_id == person),
+            table.c.learned_at <= learned_at,
+        )
+        .values(active=False, inactive_reason=reason, learned_at=learned_at, changed_at=now)
+    )
+    return result.rowcount > 0
+
+
+async def opened(
+    tx: AsyncConnection,
+    *,
+    bot_id: str,
+    channel: str,
+    tenant_id: str,
+    user_id: str,
+    channel_id: str,
+    conversation_id: str,
+    service_url: str | None,
+    now: float,
+) -> None:
+    """Keep the conversation that a create call or a first message gave us; an event's own knowledge wins."""
+    await upsert(
+        tx,
+        table,
+        [
+            {
+                "bot_id": bot_id,
+                "channel": channel,
+                "tenant_id": tenant_id,
+                "user_id": user_id,
+                "channel_id": channel_id,
+                "conversation_id": conversation_id,
+                "service_url": service_url,
+                "active": True,
+                "inactive_reason": None,
+                "learned_at": 0.0,
+                "changed_at": now,
+            }
+        ],
+        update=("conversation_id", "service_url", "active", "inactive_reason", "changed_at"),
+        only_if=lambda new: or_(table.c.conversation_id.is_(None), table.c.learned_at == 0.0),
+    )
+
+
+async def forget_conversation(
+    tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str, user_id: str, conversation_id: str | None
+) -> None:
+    """Drop a conversation id that the platform no longer knows; the person stays known."""
+    await tx.execute(
+        update(table)
+        .where(
+            table.c.bot_id == bot_id,
+            table.c.channel == channel,
+            table.c.tenant_id == tenant_id,
+            table.c.user_id == user_id,
+            or_(table.c.conversation_id == conversation_id, table.c.conversation_id.is_(None)),
+        )
+        .values(conversation_id=None)
+    )
+
+
+async def find(
+    tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str | None, person: str
+) -> tuple[Reference, bool] | None:
+    """The newest reference of a user or channel id with whether it is active; any tenant when `tenant_id` is None."""
+    condition = and_(
+        table.c.bot_id == bot_id,
+        table.c.channel == channel,
+        or_(table.c.user_id == person, table.c.channel_id == person),
+    )
+    if tenant_id is not None:
+        condition = and_(condition, table.c.tenant_id == tenant_id)
+    row = (
+        (await tx.execute(select(table).where(condition).order_by(table.c.learned_at.desc()).limit(1)))
+        .mappings()
+        .first()
+    )
+    if row is None:
+        return None
+    return (
+        Reference(
+            bot_id=row["bot_id"],
+            channel=row["channel"],
+            tenant_id=row["tenant_id"],
+            user_id=row["user_id"],
+            channel_id=row["channel_id"],
+            conversation_id=row["conversation_id"],
+            service_url=row["service_url"],
+            learned_at=row["learned_at"],
+        ),
+        bool(row["active"]),
+    )
