@@ -1,0 +1,85 @@
+"""What a resolution can come to, and what a platform's people source says about an e-mail. Values only."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from adapters.base import Address, BotId, Fault, Gate, TenantId, TraceStep
+from storage.directory import Person
+
+Trace = tuple[TraceStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The identity leads to this address."""
+
+    address: Address
+    trace: Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """The identity leads to nobody we may write to; `reason` is a stable slug."""
+
+    reason: str
+    remedy: str
+    trace: Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Nothing is known yet: the look-up was throttled, unreachable, or the lane is misconfigured (see the fault)."""
+
+    retry_after: float
+    fault: Fault
+    trace: Trace = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """This tenant does not know the person; ask the next candidate tenant."""
+
+    trace: Trace
+
+
+Resolution = Found | Missing | Later
+
+
+@dataclass(frozen=True, slots=True)
+class NoPerson:
+    """The platform knows nobody, or nobody usable, under the e-mail.
+
+    Reasons: person_not_found, person_disabled, person_ambiguous, guest_not_supported.
+    """
+
+    reason: str
+    remedy: str
+    remember: bool = True  # keep as a miss in the directory
+
+
+@dataclass(frozen=True, slots=True)
+class LookupFailed:
+    """The platform did not answer the question; ask again after so many seconds."""
+
+    fault: Fault
+    retry_after: float
+
+
+PersonAnswer = Person | NoPerson | LookupFailed
+
+
+class PeopleSource(Protocol):
+    """A platform's own look-up of people by e-mail (Graph; users.list and users.lookupByEmail)."""
+
+    name: str
+
+    def find(
+        self, bot: BotId, tenant: TenantId, addresses: Sequence[str], gate: Gate
+    ) -> AsyncIterator[Mapping[str, PersonAnswer]]:
+        """Look normal-form e-mails up, every call through the gate; answers come as they are known.
+
+        Each address is answered exactly once. Never raises for a platform's answer.
+        """
