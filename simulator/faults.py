@@ -266,9 +266,9 @@ def _drop(request: web.Request) -> web.Response:
 
 
 async def _hang(request: web.Request) -> web.Response:
-    """Never answer: ends when the other side, or the simulator's shutdown, closes the connection."""
-    while request.transport is not None and not request.transport.is_closing():
-        await asyncio.sleep(_POLL)  # noqa: ASYNC110  aiohttp offers a handler no event for a lost connection
+    """Never answer: ends when either side closes the connection, for which aiohttp has no event to wait for."""
+    while (transport := request.transport) is not None and not transport.is_closing():  # noqa: ASYNC110
+        await asyncio.sleep(_POLL)
     return web.Response()
 
 
