@@ -1,0 +1,242 @@
+"""PURE: how fast a lane may go, and who is next. The clock (monotonic seconds) is an argument.
+
+Three nouns:
+
+- `Bucket`, one per (lane, method): a generic cell rate algorithm. `tat` is the theoretical arrival time of the next
+  call; a call may go when `now >= tat - tolerance`. Time that was not used is not saved up beyond the burst, so a
+  stall is never followed by a catch-up. `not_before` is what a 429 set.
+- `Learner`: Slack does not publish a workspace's ceiling. The rate rises by 5 % of the start rate for each minute
+  without a 429 and is multiplied by 0.9 by a 429. It is kept across restarts.
+- `FairQueue`: whose turn it is. Callers take turns; inside one caller every second turn goes to the smallest
+  request and the others go round, so a small request never waits behind a large one and no large one starves.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from adapters.base import MethodPace
+
+HOLD_BASE = 2.0  # a 429 without Retry-After: Microsoft's sample waits 2 s to 20 s, exponentially
+HOLD_CAP = 60.0
+RISE_EVERY = 60.0
+RISE_BY = 0.05  # of the start rate
+FALL_TO = 0.9
+RATE_FLOOR = 0.1  # of the start rate
+RATE_CEILING = 10.0  # times the start rate
+BLAME_WINDOW = 1.0  # 429s of calls that were on the wire together count once
+
+
+class Bucket:
+    """One method's budget in one lane."""
+
+    def __init__(self, pace: MethodPace, now: float) -> None:
+        self._rate = pace.rate
+        self._burst = max(pace.burst, 1.0)
+        self._tat = now
+        self.not_before = now
+        self._holds = 0
+
+    @property
+    def rate(self) -> float:
+        """Calls per second."""
+        return self._rate
+
+    @rate.setter
+    def rate(self, rate: float) -> None:
+        self._rate = rate
+
+    def ready_at(self, now: float) -> float:
+        """The first moment a call may go."""
+        tolerance = (self._burst - 1.0) / self._rate
+        return max(now, self.not_before, self._tat - tolerance)
+
+    def available(self, now: float, most: int) -> int:
+        """How many calls may go at this moment, at most `most`."""
+        if now < self.not_before:
+            return 0
+        interval = 1.0 / self._rate
+        spare = now - self._tat + (self._burst - 1.0) * interval
+        if spare < -1e-9:
+            return 0
+        return min(most, int((spare + 1e-9) / interval) + 1, int(self._burst))
+
+    def take(self, now: float, count: int = 1) -> None:
+        """Account for `count` calls that go now."""
+        self._tat = max(self._tat, now - (self._burst - 1.0) / self._rate) + count / self._rate
+
+    def hold(self, now: float, retry_after: float | None) -> float:
+        """Let nothing go for `retry_after` seconds (None: exponential); returns the moment it ends."""
+        if now >= self.not_before:
+            self._holds += 1
+        wait = retry_after if retry_after is not None else min(HOLD_BASE * 2.0 ** (self._holds - 1), HOLD_CAP)
+        self.not_before = max(self.not_before, now + wait)
+        self._tat = max(self._tat, self.not_before)
+        return self.not_before
+
+    def went_well(self) -> None:
+        """A call was answered: the next 429 without Retry-After starts small again."""
+        self._holds = 0
+
+
+@dataclass(slots=True)
+class Learner:
+    """Additive increase, multiplicative decrease around a start rate."""
+
+    start: float
+    rate: float
+    changed_at: float
+    blamed_at: float = field(default=float("-inf"))
+
+    @classmethod
+    def begin(cls, start: float, now: float, remembered: float | None = None) -> Learner:
+        """Start at the documented rate, or at what was learnt before a restart."""
+        rate = start if remembered is None else min(max(remembered, start * RATE_FLOOR), start * RATE_CEILING)
+        return cls(start=start, rate=rate, changed_at=now)
+
+    def throttled(self, now: float) -> float:
+        """A 429 arrived; 429s within one window are one lesson."""
+        if now - self.blamed_at >= BLAME_WINDOW:
+            self.rate = max(self.rate * FALL_TO, self.start * RATE_FLOOR)
+            self.blamed_at = self.changed_at = now
+        return self.rate
+
+    def busy(self, now: float) -> float:
+        """The lane is sending at its pace: rise for each full minute without a 429."""
+        while now - self.changed_at >= RISE_EVERY:
+            self.rate = min(self.rate + self.start * RISE_BY, self.start * RATE_CEILING)
+            self.changed_at += RISE_EVERY
+        return self.rate
+
+    def idle(self, now: float) -> None:
+        """Nothing was sent: a quiet minute teaches nothing."""
+        self.changed_at = max(self.changed_at, now - RISE_EVERY / 2)
+
+
+class Pacer:
+    """The buckets of one lane. `send` names the bucket of a send."""
+
+    def __init__(self, send: str, paces: Mapping[str, MethodPace], now: float, learner: Learner | None = None) -> None:
+        self._buckets = {name: Bucket(pace, now) for name, pace in paces.items()}
+        self.send = self._buckets[send]
+        self._send_name = send
+        self.learner = learner
+        if learner is not None:
+            self.send.rate = learner.rate
+
+    def bucket(self, name: str) -> Bucket:
+        """The named bucket; calls without one of their own are counted with the sends."""
+        return self._buckets.get(name, self.send)
+
+    def took_send(self, now: float, count: int) -> None:
+        """`count` sends go on the wire now."""
+        if self.learner is not None:
+            self.send.rate = self.learner.busy(now)
+        self.send.take(now, count)
+
+    def hold(self, name: str | None, now: float, retry_after: float | None, *, lesson: bool) -> float:
+        """The platform paused a bucket; a `lesson` also slows the learnt rate. Returns the end of the hold."""
+        bucket = self.send if name is None else self.bucket(name)
+        if lesson and bucket is self.send and self.learner is not None:
+            self.send.rate = self.learner.throttled(now)
+        return bucket.hold(now, retry_after)
+
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True, eq=False)
+class _Request(Generic[T]):
+    id: str
+    size: int
+    items: deque[T] = field(default_factory=deque)
+
+
+@dataclass(slots=True, eq=False)
+class _Caller(Generic[T]):
+    requests: dict[str, _Request[T]] = field(default_factory=dict)
+    ring: deque[str] = field(default_factory=deque)
+    turn: int = 0
+
+
+class FairQueue(Generic[T]):
+    """Items of many requests of many callers, in fair order. A caller that arrives is served in the current round."""
+
+    def __init__(self) -> None:
+        self._callers: dict[str, _Caller[T]] = {}
+        self._ring: deque[str] = deque()
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def add(self, caller: str, request: str, size: int, item: T) -> None:
+        """Put an item at the end of its request. `size` is the number of deliveries the request has in all."""
+        self._request(caller, request, size).items.append(item)
+        self._size += 1
+
+    def put_back(self, caller: str, request: str, size: int, item: T) -> None:
+        """Put an item at the front of its request: it keeps its place."""
+        self._request(caller, request, size).items.appendleft(item)
+        self._size += 1
+
+    def pop(self) -> T:
+        """The next item. Raises IndexError when the queue is empty."""
+        name = self._ring[0]
+        caller = self._callers[name]
+        request = self._choose(caller)
+        item = request.items.popleft()
+        self._size -= 1
+        if not request.items:
+            del caller.requests[request.id]
+            caller.ring.remove(request.id)
+        self._ring.popleft()
+        if caller.requests:
+            self._ring.append(name)
+        else:
+            del self._callers[name]
+        return item
+
+    def count(self, request: str) -> int:
+        """How many items of one request wait."""
+        for caller in self._callers.values():
+            if request in caller.requests:
+                return len(caller.requests[request].items)
+        return 0
+
+    def drain(self) -> Iterator[T]:
+        """Take everything out, in fair order."""
+        while self._size:
+            yield self.pop()
+
+    def _request(self, caller: str, request: str, size: int) -> _Request[T]:
+        known = self._callers.get(caller)
+        if known is None:
+            known = self._callers[caller] = _Caller()
+            self._ring.appendleft(caller)
+        found = known.requests.get(request)
+        if found is None:
+            found = known.requests[request] = _Request(request, size)
+            known.ring.append(request)
+        return found
+
+    @staticmethod
+    def _choose(caller: _Caller[T]) -> _Request[T]:
+        caller.turn += 1
+        if caller.turn % 2:
+            return min(caller.requests.values(), key=lambda request: request.size)
+        caller.ring.rotate(-1)
+        return caller.requests[caller.ring[-1]]
+
+
+def finish_time(now: float, pending: int, others: Mapping[str, int], rate: float, not_before: float) -> float:
+    """When a request's last delivery leaves if the lane shares its rate fairly with the `others` that are pending.
+
+    Equal turns: until this request is done each other one takes as many turns as it has left, at most as many as
+    this one.
+    """
+    turns = pending + sum(min(count, pending) for count in others.values())
+    return max(now, not_before) + turns / rate
