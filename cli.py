@@ -1,0 +1,36 @@
+"""The command line: one group, one module per command in `commands/`.
+
+`main` receives what it may not import: the composition root's `build_app` and, in tests, another reader
+of the settings.
+"""
+
+import click
+
+from commands.check import check
+from commands.manifest import manifest
+from commands.migrate import migrate
+from commands.send import send
+from commands.serve import serve
+from commands.status import status
+from commands.token import token
+from commands.tools import BuildApp, LoadSettings, Tools
+from settings import load
+
+COMMANDS: tuple[click.Command, ...] = (serve, migrate, token, send, status, manifest, check)
+
+
+def group(*more: click.Command) -> click.Group:
+    """The whole command line; `more` are commands that the composition root alone can build."""
+    root = click.Group(
+        name="herald",
+        help="Proactive notifications over Microsoft Teams and Slack, self-hosted.",
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    )
+    for command in (*COMMANDS, *more):
+        root.add_command(command)
+    return root
+
+
+def main(build_app: BuildApp, load_settings: LoadSettings = load, *more: click.Command) -> None:
+    """Run the command that the process was started with; ends the process with the command's exit code."""
+    group(*more)(obj=Tools(build_app, load_settings))

@@ -1,0 +1,106 @@
+"""The checks that need no network beyond the database: callers, public address, proxies, database."""
+
+import ipaddress
+import os
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from commands.checks.findings import Finding, fail, ok, warn
+from commands.migrate import database_remedy
+from settings import ApiClient, Settings
+from storage.engine import Database
+from storage.migrate import head, revision
+
+GOOD_SECRET = 32  # RFC 8725, 3.5: a key as long as the hash
+PROXY_VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+
+
+def callers(settings: Settings) -> Iterator[Finding]:
+    """Whether there are bots, and somebody who may use each."""
+    if not settings.bots:
+        yield fail("bots", "none configured", "add a [[bots]] table with [bots.msteams] or [bots.slack]")
+    for bot in settings.bots:
+        clients = (*bot.clients, *settings.clients)
+        if not clients:
+            yield fail(bot.name, "nobody may call it", "add [[bots.clients]] with a client_id and a secret")
+        for client in bot.clients:
+            yield from _client(f"{bot.name}, client {client.client_id}", client)
+    for client in settings.clients:
+        yield from _client(f"client {client.client_id}", client)
+
+
+def _client(subject: str, client: ApiClient) -> Iterator[Finding]:
+    if client.algorithm.startswith("RS"):
+        yield ok(subject, f"verifies {client.algorithm} with its public key")
+        return
+    secrets = client.valid_secrets(datetime.now(UTC))
+    if not secrets:
+        yield fail(subject, "every secret is past its `until`", "add a new secret")
+    elif any(len(secret.get_secret_value()) < GOOD_SECRET for secret in secrets):
+        yield warn(subject, f"a secret is shorter than {GOOD_SECRET} characters", "rotate to `openssl rand -hex 32`")
+    else:
+        yield ok(subject, f"verifies {client.algorithm} with {len(secrets)} secret(s)")
+
+
+def public_address(settings: Settings) -> Iterator[Finding]:
+    """Whether the platforms can call back; sends work without, events do not."""
+    url = settings.server.public_url
+    parts = urlsplit(url)
+    if settings.endpoints.dangerously_allow_http_endpoints:
+        remedy = "set it to false unless the platforms are simulated"
+        yield warn("endpoints", "dangerously_allow_http_endpoints is on", remedy)
+    if _is_private(parts.hostname or ""):
+        yield warn("server.public_url", f"{url} is not reachable from the internet", "set the public https address")
+    elif parts.scheme != "https":
+        yield fail(
+            "server.public_url", f"{url} is not https", "Teams and Slack call https addresses only: put TLS in front"
+        )
+    else:
+        yield ok("server.public_url", url)
+
+
+def _is_private(host: str) -> bool:
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return host == "localhost" or "." not in host
+
+
+def proxies(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Proxy variables have no effect: say so before somebody relies on them."""
+    found = [name for name in PROXY_VARIABLES if environ.get(name) or environ.get(name.lower())]
+    if found:
+        text = f"{', '.join(found)} is set, but Herald connects to the platforms directly"
+        yield warn("proxy", text, "allow the endpoints' hosts on port 443 in the firewall")
+
+
+async def database(settings: Settings) -> list[Finding]:
+    """Whether the database answers and is at this version; a missing SQLite file is not created."""
+    url = settings.storage.url.get_secret_value()
+    if url.startswith("sqlite:///") and (missing := _without_file(Path(url.removeprefix("sqlite:///")))):
+        return [missing]
+    opened = Database.open(url)
+    try:
+        found = await revision(opened)
+    except (SQLAlchemyError, OSError) as error:
+        return [fail("database", f"does not answer ({type(error).__name__})", database_remedy(settings))]
+    finally:
+        await opened.close()
+    if found == head():
+        return [ok("database", f"at {found}")]
+    if found is None:
+        return [warn("database", "reachable and empty", "run `herald migrate`")]
+    return [fail("database", f"at {found}, this version works with {head()}", "run `herald migrate`")]
+
+
+def _without_file(path: Path) -> Finding | None:
+    if path.exists():
+        return None
+    folder = path.parent
+    if folder.is_dir() and os.access(folder, os.W_OK):
+        return warn("database", f"{path.name} does not exist yet", "run `herald migrate`")
+    return fail("database", f"folder {folder} is missing or not writable", "create it, or correct storage.url")
