@@ -38,13 +38,6 @@ class Later:
     trace: Trace = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Elsewhere:
-    """This tenant does not know the person; ask the next candidate tenant."""
-
-    trace: Trace
-
-
 Resolution = Found | Missing | Later
 
 

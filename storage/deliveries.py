@@ -1,0 +1,247 @@
+"""Deliveries: the queue itself. Every write carries its guard: the state it leaves, and the term of the lane."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, bindparam, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.lanes import Key
+from storage.tables import deliveries as table
+from storage.tables import requests
+
+
+class GuardFailed(RuntimeError):
+    """A guarded write met a row that is not in the expected state; the transaction must be rolled back."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedRow:
+    """An open delivery as the drain loads it."""
+
+    seq: int
+    id: str
+    request_id: str
+    original_id: str
+    identity: str
+    candidates: str | None
+    copies: int
+    state: str
+    next_at: float
+    attempts: int
+    repairs: int
+    user_id: str | None
+    channel_id: str | None
+    conversation_id: str | None
+    service_url: str | None
+    payload: bytes | None
+    wire_started_at: float | None
+    trace: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRequest:
+    """A request with open deliveries in a lane."""
+
+    request_id: str
+    client_id: str
+    total: int
+    first_seq: int
+
+
+_QUEUED = tuple(table.c[name] for name in QueuedRow.__slots__)
+
+
+def _open(key: Key) -> ColumnElement[bool]:
+    return and_(
+        table.c.bot_id == key[0],
+        table.c.channel == key[1],
+        table.c.tenant_id == key[2],
+        table.c.final_at.is_(None),
+        table.c.duplicate_of.is_(None),
+    )
+
+
+async def open_requests(tx: AsyncConnection, key: Key, *, after_seq: int) -> list[OpenRequest]:
+    """The requests with open deliveries in a lane that were accepted after `after_seq`, oldest first."""
+    grouped = (
+        select(table.c.request_id, func.min(table.c.seq).label("first_seq"))
+        .where(_open(key), table.c.seq > after_seq)
+        .group_by(table.c.request_id)
+        .subquery()
+    )
+    rows = await tx.execute(
+        select(grouped.c.request_id, requests.c.client_id, requests.c.total, grouped.c.first_seq)
+        .join(requests, requests.c.id == grouped.c.request_id)
+        .order_by(grouped.c.first_seq)
+    )
+    return [OpenRequest(*tuple(row)) for row in rows.all()]
+
+
+async def load(
+    tx: AsyncConnection, key: Key, request_id: str, *, after_seq: int, now: float, limit: int
+) -> list[QueuedRow]:
+    """The next waiting deliveries of one request in a lane, in their order; those due later are passed over."""
+    rows = await tx.execute(
+        select(*_QUEUED)
+        .where(
+            _open(key),
+            table.c.request_id == request_id,
+            table.c.seq > after_seq,
+            table.c.state.in_(("accepted", "ready")),
+            table.c.next_at <= now,
+        )
+        .order_by(table.c.seq)
+        .limit(limit)
+    )
+    return [QueuedRow(*tuple(row)) for row in rows.all()]
+
+
+async def in_state(
+    tx: AsyncConnection, key: Key, state: str, *, limit: int, due: float | None = None
+) -> list[QueuedRow]:
+    """Open deliveries of a lane in one state, oldest first; with `due` only those whose time has come."""
+    statement = select(*_QUEUED).where(_open(key), table.c.state == state).order_by(table.c.seq).limit(limit)
+    if due is not None:
+        statement = statement.where(table.c.next_at <= due)
+    return [QueuedRow(*tuple(row)) for row in (await tx.execute(statement)).all()]
+
+
+async def next_due(tx: AsyncConnection, key: Key, *, after: float) -> float | None:
+    """The first moment after `after` at which an open delivery of the lane is due."""
+    found: float | None = (
+        await tx.execute(select(func.min(table.c.next_at)).where(_open(key), table.c.next_at > after))
+    ).scalar_one_or_none()
+    return found
+
+
+async def has_open(tx: AsyncConnection, key: Key) -> bool:
+    """Whether anything is left to do in the lane."""
+    return (await tx.execute(select(table.c.seq).where(_open(key)).limit(1))).first() is not None
+
+
+_WAITING = table.c.state.in_(("accepted", "ready"))
+
+_intend = (
+    update(table)
+    .where(table.c.id == bindparam("row"), _WAITING)
+    .values({name: bindparam(name) for name in (
+        "term", "attempts", "user_id", "channel_id", "conversation_id", "service_url", "wire_started_at",
+        "next_at", "trace",
+    )} | {"state": "sending"})
+)  # fmt: skip
+
+_RESULT = (
+    "state", "next_at", "attempts", "repairs", "user_id", "channel_id", "conversation_id", "service_url",
+    "final_at", "reason", "code", "detail", "remedy", "message_id", "store_id", "trace",
+)  # fmt: skip
+
+_record = (
+    update(table)
+    .where(table.c.id == bindparam("row"), table.c.state == bindparam("was"), table.c.term == bindparam("its_term"))
+    .values({name: bindparam(name) for name in _RESULT})
+)
+
+_settle = (
+    update(table).where(table.c.id == bindparam("row"), _WAITING).values({name: bindparam(name) for name in _RESULT})
+)
+
+_mirror = (
+    update(table)
+    .where(table.c.duplicate_of == bindparam("row"), table.c.final_at.is_(None))
+    .values(
+        {name: bindparam(name) for name in _RESULT if name not in ("attempts", "repairs", "next_at")}
+        | {"next_at": None}
+    )
+)
+
+_move = (
+    update(table)
+    .where(table.c.id == bindparam("row"), table.c.state == "accepted")
+    .values(
+        tenant_id=bindparam("to"), candidates=bindparam("rest"), trace=bindparam("trace"), next_at=bindparam("next_at")
+    )
+)
+
+
+async def _guarded(tx: AsyncConnection, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Run one guarded update for every row; all of them must hit."""
+    if not rows:
+        return
+    result = await tx.execute(statement, list(rows))
+    if result.rowcount != len(rows):
+        raise GuardFailed(f"{len(rows) - result.rowcount} of {len(rows)} deliveries were not in the expected state")
+
+
+async def intend(tx: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Commit the intent of deliveries that are about to go on the wire. Raises GuardFailed."""
+    await _guarded(tx, _intend, rows)
+
+
+async def record(tx: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write what became of deliveries that a state and a term own (`was`, `its_term`). Raises GuardFailed."""
+    await _guarded(tx, _record, rows)
+
+
+async def settle(tx: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write what became of deliveries that never left. Raises GuardFailed."""
+    await _guarded(tx, _settle, rows)
+
+
+async def mirror(tx: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Give the duplicates of final deliveries the same result."""
+    if rows:
+        await tx.execute(_mirror, list(rows))
+
+
+async def move(tx: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Hand accepted deliveries to another tenant's lane. Raises GuardFailed."""
+    await _guarded(tx, _move, rows)
+
+
+async def recover(tx: AsyncConnection, key: Key, *, term: int, now: float) -> int:
+    """Deliveries that a former owner left in flight become uncertain, never ready. Returns how many."""
+    result = await tx.execute(
+        update(table)
+        .where(_open(key), table.c.state == "sending", table.c.term < term)
+        .values(state="uncertain", term=term, next_at=now, reason="process_died", code="", detail="", remedy="")
+    )
+    return result.rowcount
+
+
+async def adopt(tx: AsyncConnection, key: Key, *, term: int) -> None:
+    """Deliveries that are being looked for belong to the lane's present owner."""
+    await tx.execute(
+        update(table).where(_open(key), table.c.state == "uncertain", table.c.term < term).values(term=term)
+    )
+
+
+async def past_deadline(tx: AsyncConnection, key: Key, *, now: float, limit: int) -> list[QueuedRow]:
+    """Waiting or uncertain deliveries whose request's deadline has passed."""
+    rows = await tx.execute(
+        select(*_QUEUED)
+        .join(requests, requests.c.id == table.c.request_id)
+        .where(_open(key), requests.c.deadline_at <= now, table.c.state.in_(("accepted", "ready", "uncertain")))
+        .order_by(table.c.seq)
+        .limit(limit)
+    )
+    return [QueuedRow(*tuple(row)) for row in rows.all()]
+
+
+async def pending_by_request(tx: AsyncConnection, key: Key) -> dict[str, int]:
+    """How many deliveries each request still has in a lane."""
+    rows = await tx.execute(select(table.c.request_id, func.count()).where(_open(key)).group_by(table.c.request_id))
+    return {row[0]: row[1] for row in rows.all()}
+
+
+async def without_next_time(tx: AsyncConnection) -> int:
+    """Open deliveries that nothing would ever take up again; always 0."""
+    statement = (
+        select(func.count())
+        .select_from(table)
+        .where(table.c.final_at.is_(None), table.c.duplicate_of.is_(None), table.c.next_at.is_(None))
+    )
+    return (await tx.execute(statement)).scalar_one()
