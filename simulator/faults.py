@@ -162,6 +162,11 @@ class FaultBook:
         self._armed: dict[str, _Armed] = {}
         self._ids = itertools.count(1)
 
+    @property
+    def empty(self) -> bool:
+        """Whether no fault is in force, so that a platform need not find out who is meant."""
+        return not self._armed
+
     def next_id(self) -> str:
         """An id that no fault has."""
         return next(each for each in (f"fault-{n}" for n in self._ids) if each not in self._armed)

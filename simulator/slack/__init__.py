@@ -1,0 +1,5 @@
+"""The simulated Slack."""
+
+from simulator.slack.platform import SlackPlatform
+
+__all__ = ["SlackPlatform"]
