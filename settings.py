@@ -222,7 +222,7 @@ class Server(Table):
     host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=8080, ge=0, le=65535)  # 0: any free port, printed at start
     public_url: Annotated[str, AfterValidator(_public_url)] = Field(default_factory=_local_url)
-    drain: bool = True
+    drain: bool = True  # False: this process only answers HTTP
     shutdown_grace_seconds: float = Field(default=10.0, ge=0, le=300)
 
 
@@ -553,6 +553,11 @@ class Settings(Table):
                 yield key, message
             seen.add((kind, value))
 
+    def listening_on(self, port: int) -> Self:
+        """These settings once the port is known (port 0 asks for any); a default public_url follows it."""
+        server = self.server.model_dump(exclude_unset=True) | {"port": port}
+        return self.model_copy(update={"server": Server.model_validate(server)})
+
     def _unique_values(self) -> Iterator[tuple[str, str, str, str]]:
         app = "belongs to another bot already: platforms count per app, so give each bot its own"
         client = "is used twice: client ids must differ over all bots and [[clients]]"
@@ -644,7 +649,7 @@ def _from_text(text: str, loc: _Loc) -> object:
         return int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else text
     if kind is float:
         return float(text) if re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", text) else text
-    if text.lstrip().startswith(("[", "{")) and kind is not str:
+    if text.lstrip().startswith(("[", "{")) and (kind is tuple or (isinstance(kind, type) and issubclass(kind, Table))):
         try:
             return json.loads(text)
         except ValueError:
@@ -709,6 +714,8 @@ def _sentence(kind: str, item: Mapping[str, Any], loc: _Loc) -> str:
         return _PATTERNS.get(item["ctx"]["pattern"], "has characters or a length that are not allowed here")
     if kind == "value_error":
         return str(item["ctx"]["error"])
+    if kind == "missing" and len(loc) == 1:
+        return f"is missing: add the table [{loc[0]}]"
     return _SENTENCES.get(kind) or f"{item['msg']}: correct it"
 
 
