@@ -79,6 +79,7 @@ class Answer:
 # aiohttp raises these only while a connection is being made (aiohttp/client.py: the request is written after it)
 _BEFORE_WRITING = (
     aiohttp.ClientConnectorError,
+    aiohttp.ClientHttpProxyError,  # the proxy refused to connect us
     aiohttp.ConnectionTimeoutError,
     aiohttp.ServerFingerprintMismatch,
     aiohttp.InvalidURL,
@@ -95,11 +96,12 @@ async def call(
     data: bytes | Mapping[str, str] | None = None,
     timeout: aiohttp.ClientTimeout,
     limit: int = MAX_ANSWER,
+    proxy: str | None = None,
 ) -> Answer:
     """Make one call: no redirect is followed, the deadline is total, the answer is bounded after decompression."""
     try:
         async with session.request(
-            method, url, headers=headers, data=data, timeout=timeout, allow_redirects=False
+            method, url, headers=headers, data=data, timeout=timeout, allow_redirects=False, proxy=proxy
         ) as response:
             body = await _read(response, limit)
             return Answer(response.status, response.headers, body or b"", whole=body is not None)
