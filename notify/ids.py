@@ -1,6 +1,7 @@
 """Ids in Kore's shape: a prefix and a UUID of version 5 *shape*, but never a name hash, so no id can be guessed.
 
-Prefixes: `ds-` request, `st-` bot, `u-` user, `nl-` log entry, `ms-` message, `cs-` client, `o-` organisation, `k-` key.
+Prefixes: `ds-` request, `st-` bot, `u-` user, `nl-` log entry, `ms-` message, `cs-` client, `o-` organisation,
+`k-` key.
 """
 
 from __future__ import annotations

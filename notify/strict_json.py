@@ -1,0 +1,60 @@
+"""PURE: JSON as RFC 8259 means it, and nothing that two readers could understand differently.
+
+Refused: anything but UTF-8, a byte order mark, NaN and infinities in every spelling, lone surrogates (no database
+takes them), numbers beyond 64 bits, one name twice in an object, and more than `MAX_DEPTH` levels.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Final
+
+import orjson
+
+MAX_DEPTH: Final = 64
+_LOWEST, _HIGHEST = -(2**63), 2**64 - 1  # what orjson can write again
+
+
+class NotJson(ValueError):
+    """The text is not JSON that we accept; the message says why, without quoting the text."""
+
+
+def read(raw: bytes | str) -> object:
+    """The value of `raw`; raises NotJson.
+
+    orjson decides what is JSON; the second reading finds what orjson tolerates (double names, huge numbers).
+    """
+    try:
+        value: object = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise NotJson(f"is not valid JSON in UTF-8: {error}") from None
+    _check_depth(value)
+    json.loads(raw, object_pairs_hook=_unique, parse_int=_bounded)
+    return value
+
+
+def _check_depth(value: object) -> None:
+    """Level by level, so that no depth costs stack."""
+    level: list[object] = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [child for parent in level for child in _children(parent)]
+        if not level:
+            return
+    raise NotJson(f"is nested deeper than {MAX_DEPTH} levels")
+
+
+def _children(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _unique(pairs: list[tuple[str, object]]) -> None:
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise NotJson("names one key twice in the same object")
+
+
+def _bounded(digits: str) -> None:
+    if len(digits) > 20 or not _LOWEST <= int(digits) <= _HIGHEST:
+        raise NotJson("holds a whole number beyond 64 bits")
