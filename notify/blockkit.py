@@ -1,0 +1,81 @@
+"""PURE: neutral parts → a Slack message in Block Kit. Words of the template are plain text or escaped once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any, Final, assert_never
+
+from notify.parts import Choice, Grid, Item, Part, Picture, Said
+from notify.slack_text import escape
+
+BUTTONS_A_BLOCK: Final = 25  # Slack's limit of one actions block
+
+
+def render(parts: Sequence[Part], summary: str) -> dict[str, Any]:
+    """The whole message; `summary` is what a push notification shows."""
+    blocks: list[dict[str, Any]] = []
+    for is_choice, run in groupby(parts, key=lambda part: isinstance(part, Choice)):
+        if is_choice:
+            blocks += _buttons([part for part in run if isinstance(part, Choice)])
+        else:
+            for part in run:
+                if not isinstance(part, Choice):
+                    blocks += _blocks(part)
+    return {"blocks": blocks} | ({"text": escape(summary)} if summary else {})
+
+
+def _blocks(part: Said | Picture | Item | Grid) -> list[dict[str, Any]]:
+    match part:
+        case Said(text):
+            return [{"type": "section", "text": _plain(text)}]
+        case Picture(url, alt):
+            return [{"type": "image", "image_url": url, "alt_text": alt or "image"}]
+        case Item():
+            return _item(part)
+        case Grid():
+            return [_grid(part)]
+        case _:
+            assert_never(part)
+
+
+def _item(item: Item) -> list[dict[str, Any]]:
+    title = f"<{_address(item.link)}|{escape(item.title)}>" if item.link else escape(item.title)
+    said = f"*{title}*" + (f"\n{escape(item.subtitle)}" if item.subtitle else "")
+    section: dict[str, Any] = {"type": "section", "text": {"type": "mrkdwn", "text": said, "verbatim": True}}
+    if item.picture:
+        section["accessory"] = {"type": "image", "image_url": item.picture, "alt_text": item.title}
+    return [section, *_buttons(item.choices)]
+
+
+def _grid(grid: Grid) -> dict[str, Any]:
+    """Columns of fixed width: Slack's tables are young and not shown by every client."""
+    lines = (grid.header, *grid.rows)
+    widths = [max(len(line[column]) for line in lines) for column in range(len(grid.header))]
+    drawn = "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+    words = {"type": "rich_text_preformatted", "elements": [{"type": "text", "text": drawn or " "}]}
+    return {"type": "rich_text", "elements": [words]}
+
+
+def _buttons(choices: Sequence[Choice]) -> list[dict[str, Any]]:
+    buttons = [_button(choice, number) for number, choice in enumerate(choices)]
+    return [
+        {"type": "actions", "elements": buttons[start : start + BUTTONS_A_BLOCK]}
+        for start in range(0, len(buttons), BUTTONS_A_BLOCK)
+    ]
+
+
+def _button(choice: Choice, number: int) -> dict[str, Any]:
+    does = {"url": choice.url} if choice.url is not None else {"value": choice.value or choice.title}
+    return {"type": "button", "action_id": f"choice_{number}", "text": _plain(choice.title), **does}
+
+
+def _plain(text: str) -> dict[str, Any]:
+    return {"type": "plain_text", "text": text, "emoji": True}
+
+
+def _address(url: str) -> str:
+    """An address inside Slack's angle brackets: what would end it early is percent-encoded."""
+    return escape(url.replace("|", "%7C").replace("<", "%3C").replace(">", "%3E"))
