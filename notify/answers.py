@@ -1,0 +1,162 @@
+"""Records in Kore's spelling: the answer to a send call and the answer to a status call.
+
+Exactly Kore's keys with Kore's types; what Herald knows beyond them stands in one further key, `details`, and a
+client written for Kore never needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from notify import texts
+from notify.ids import derived_id
+from notify.records import LogEntry, RequestRecord, RequestStatus
+
+JOB_TYPE: Final = "PROACTIVE_NOTIFICATIONS_API"
+ACTION: Final = "PROACTIVE_NOTIFICATIONS"
+
+
+class Answers:
+    """Writes records for callers; `key` makes the ids of people, which nobody else can compute."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def sent(self, record: RequestRecord) -> dict[str, Any]:
+        """The answer to a send call."""
+        return {
+            "status": record.status.value,
+            "percentageComplete": percentage(record),
+            "streamId": record.bot_id,
+            "createdBy": record.created_by,
+            "jobType": JOB_TYPE,
+            "action": ACTION,
+            "statusLogs": [],
+            "_id": record.id,
+            **_times(record),
+            "__v": 0,
+            "store": {"identitiesCount": record.total},
+            "countOfDockStatuses": 1,
+            **_optional("details", dict(_lane_details(record))),
+        }
+
+    def status(self, record: RequestRecord) -> dict[str, Any]:
+        """The answer to a status call: every final delivery, in the order given."""
+        return {
+            "_id": record.id,
+            "status": record.status.value,
+            "percentageComplete": percentage(record),
+            "streamId": record.bot_id,
+            "createdBy": record.created_by,
+            "jobType": JOB_TYPE,
+            "action": ACTION,
+            "statusLogs": [self._entry(record, entry) for entry in record.entries],
+            **_times(record),
+            "__v": 0,
+            "count": len(record.entries),
+            "store": {"identitiesCount": record.total},
+            "countOfDockStatuses": 1,
+            **_optional("details", dict(_details(record))),
+        }
+
+    def _entry(self, record: RequestRecord, entry: LogEntry) -> dict[str, Any]:
+        return {
+            "_id": entry.id,
+            "requestId": record.id,
+            "originalId": entry.original_id,
+            "status": "SUCCESS" if entry.succeeded else "FAILURE",
+            "createdBy": record.created_by,
+            "comments": texts.comment(entry.outcome, entry.reason),
+            "streamId": record.bot_id,
+            "channel": record.channel.value,
+            **(self._recipient(record, entry) if entry.succeeded else {}),
+            "createdOn": iso(entry.final_at),
+            "__v": 0,
+            "details": _entry_details(entry),
+        }
+
+    def _recipient(self, record: RequestRecord, entry: LogEntry) -> dict[str, Any]:
+        """Who got it: stable per person and bot, so a caller can recognise a person without knowing them."""
+        person = entry.user_id or entry.channel_id or entry.original_id
+        return {
+            "koreId": derived_id(
+                "u", self._key, "person", record.bot_id, record.channel, entry.tenant_id or "", person
+            ),
+            "channelId": entry.channel_id or person,
+            "messagestoreId": entry.store_id or derived_id("ms", self._key, "message", entry.id),
+        }
+
+
+def percentage(record: RequestRecord) -> int:
+    """⌊100 × final / total⌋, and 100 only together with a final status."""
+    if record.status is not RequestStatus.IN_PROGRESS:
+        return 100
+    return min(99, 100 * record.done // record.total) if record.total else 0
+
+
+def iso(moment: float) -> str:
+    """ISO 8601 in UTC with milliseconds and Z."""
+    return _iso(_milliseconds(moment))
+
+
+def _iso(milliseconds: int) -> str:
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+
+
+def _milliseconds(moment: float) -> int:
+    return round(moment * 1000)
+
+
+def _times(record: RequestRecord) -> dict[str, str]:
+    """`lMod` is cut to the second, as at Kore; the other two are equal to each other."""
+    created = iso(record.created_at)
+    changed = _milliseconds(record.changed_at)
+    return {"lMod": _iso(changed - changed % 1000), "createdOn": created, "requestedTime": created}
+
+
+def _details(record: RequestRecord) -> Iterator[tuple[str, Any]]:
+    if record.status is RequestStatus.IN_PROGRESS:
+        yield "pending", record.total - record.done
+    yield from _lane_details(record)
+
+
+def _lane_details(record: RequestRecord) -> Iterator[tuple[str, Any]]:
+    if record.rate is not None:
+        yield "rate", record.rate
+    if record.estimated_completion is not None:
+        yield "estimatedCompletion", iso(record.estimated_completion)
+    if record.paused:
+        yield (
+            "paused",
+            [
+                {"tenant": lane.tenant_id, "reason": lane.reason, "remedy": lane.remedy, "since": iso(lane.since)}
+                for lane in record.paused
+            ],
+        )
+
+
+def _entry_details(entry: LogEntry) -> dict[str, Any]:
+    return {
+        "outcome": entry.outcome,
+        **_optional("reason", entry.reason),
+        **_optional("remedy", entry.remedy or texts.remedy(entry.reason)),
+        **_optional("code", entry.code),
+        **_optional("duplicateOf", entry.duplicate_of),
+        **_optional("trace", [_step(step) for step in entry.trace]),
+        "attempts": entry.attempts,
+    }
+
+
+def _step(step: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **_optional("source", step.get("source")),
+        **_optional("age", step.get("age_seconds", step.get("age"))),
+        **_optional("result", step.get("result")),
+    }
+
+
+def _optional(name: str, value: Any) -> dict[str, Any]:  # a value of any JSON type
+    return {} if value is None or value in ("", [], {}) else {name: value}

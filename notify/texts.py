@@ -1,0 +1,127 @@
+"""Every sentence that a human reads: comments and remedies of status entries, and the sentences of refused calls.
+
+The first two comments are Kore's, to the letter; old clients compare them. A reason is a stable slug shared by both
+channels; adding one is one line in `REASONS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+SENT: Final = "Notification has been sent successfully"
+NOT_ASSOCIATED: Final = "'Identity is not associated with the channel'"  # the inner quotes are Kore's
+UNCONFIRMED: Final = "The message may have arrived: the channel gave no clear answer and cannot be asked"
+SKIPPED: Final = "Notification was not sent before its deadline"
+CANCELLED: Final = "Notification was cancelled before it was sent"
+FAILED: Final = "Notification could not be sent"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What a status entry says about a reason: the comment, and what the person who can act should do."""
+
+    comment: str
+    remedy: str
+
+
+REASONS: Final[Mapping[str, Reason]] = {
+    # the person
+    "person_not_found": Reason(
+        NOT_ASSOCIATED, "Check the address: nobody in the connected tenants or workspaces has it."
+    ),
+    "person_disabled": Reason(NOT_ASSOCIATED, "The account is deactivated: use the person's current account."),
+    "app_not_installed": Reason(
+        NOT_ASSOCIATED, "Install the app for this person, best by an app setup policy of the Teams administrator."
+    ),
+    "person_ambiguous": Reason(
+        "More than one person has this address", "Make the address unique in the directory of the tenant."
+    ),
+    "guest_not_supported": Reason(
+        "Guests cannot receive notifications in this channel", "Use the address of the person's home tenant."
+    ),
+    "identity_invalid": Reason(
+        "The identity is not a user id of this channel",
+        "With donotresolve give a Teams id (29:… or the Entra object id) or a Slack user id (U… or W…).",
+    ),
+    "recipient_unreachable": Reason(
+        "The app cannot write to this person", "Check that the person belongs to the workspace and is not a bot."
+    ),
+    "blocked_by_recipient": Reason("The person has blocked the app", "Only the person can unblock the app."),
+    "install_not_allowed": Reason(
+        "The app may not be installed for this person", "Allow the app in the permission policy of this person."
+    ),
+    "not_in_conversation": Reason("The person has left the conversation", "Send a new notification."),
+    "conversation_not_found": Reason(
+        "The conversation with the person no longer exists", "Install the app again for this person."
+    ),
+    # the message
+    "message_invalid": Reason(
+        "The channel does not accept this message", "Correct the payload; details.code holds the channel's answer."
+    ),
+    "message_too_large": Reason("The message is too large for the channel", "Shorten the message or the card."),
+    "script_failed": Reason("The script failed for this recipient", "Correct the script."),
+    # permission and policy
+    "not_permitted": Reason(
+        "The channel does not permit this notification", "Ask the administrator of the tenant or workspace."
+    ),
+    "bot_disabled": Reason("The app is disabled in this tenant", "Let the Teams administrator allow the app."),
+    "messages_tab_disabled": Reason(
+        "The app cannot receive direct messages", "Enable the Messages tab in the App Home settings of the Slack app."
+    ),
+    "permission_missing": Reason(
+        "The app lacks a permission", "Grant the permission named in details.code and install the app again."
+    ),
+    "app_not_in_catalog": Reason(
+        "The app is not in the tenant's catalog", "Upload the app package to the tenant and set catalog_app_id."
+    ),
+    "app_misconfigured": Reason(
+        "The app is not set up correctly", "Compare the app's settings with the manifest that Herald prints."
+    ),
+    "installation_missing": Reason(
+        "The app is not installed in any tenant or workspace", "Install the app, then send again."
+    ),
+    "installation_revoked": Reason("The app was removed from the workspace", "Install the app again."),
+    "credentials_rejected": Reason(
+        "The channel rejects the app's credentials", "Check app id, secret, tenant and app type of the bot."
+    ),
+    "token_unavailable": Reason(
+        "No access token could be obtained", "Check the app's credentials and that the login service is reachable."
+    ),
+    "token_expired": Reason("The app's access token has expired", "Install the app again."),
+    "workspace_paused": Reason(
+        "The workspace does not accept messages now", "Ask the owner of the workspace: its plan or login is limited."
+    ),
+    # the platform
+    "throttled": Reason("The channel asked to slow down until the deadline passed", "Send again later."),
+    "platform_unreachable": Reason("The channel could not be reached", "Check the network and the channel's status."),
+    "conversation_busy": Reason("The conversation was busy", "Send again later."),
+    "wrong_service_url": Reason("The channel moved to another address", "Check the cloud preset of the bot."),
+    "no_clear_answer": Reason(UNCONFIRMED, "Ask the person before you send again: a repeat may be a second copy."),
+    "unknown_code": Reason(
+        "The channel refused the notification", "details.code holds the channel's answer: report it to the operator."
+    ),
+    # ours
+    "gave_up": Reason("The notification failed too often", "details.code holds the last answer: send again later."),
+    "deadline": Reason(SKIPPED, "Send again; a longer deadline is a setting of the operator."),
+    "cancelled": Reason(CANCELLED, "Nothing to do."),
+}
+
+_BY_OUTCOME: Final = {"unconfirmed": UNCONFIRMED, "skipped": SKIPPED, "cancelled": CANCELLED}
+
+
+def comment(outcome: str, reason: str | None) -> str:
+    """The comment of a status entry; an open outcome speaks before its reason."""
+    if outcome == "sent":
+        return SENT
+    if outcome in _BY_OUTCOME:
+        return _BY_OUTCOME[outcome]
+    known = REASONS.get(reason or "")
+    return known.comment if known else FAILED
+
+
+def remedy(reason: str | None) -> str | None:
+    """What to do about a reason, unless the platform's table says it better."""
+    known = REASONS.get(reason or "")
+    return known.remedy if known else None

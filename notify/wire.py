@@ -1,0 +1,203 @@
+"""Kore's v1 body: hostile bytes → a Call, or the list of fields that are wrong.
+
+Kore's own spelling lives here and in `answers.py` alone. Structure is pydantic's business; what the parts mean
+together (text or payload, this bot's channels) is a few functions below it. No problem ever quotes a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from adapters.base import BotId, ChannelName
+from notify import render, strict_json
+from notify.identities import comparable
+from notify.records import Entry
+from notify.render import Problem, Unfit
+
+MAX_IDENTITIES: Final = 1000
+MAX_FIELDS: Final = 100
+MAX_PROBLEMS: Final = 20  # a caller mends the first ones first; the rest is counted
+
+# One line per member of `options`. This version knows none: what is listed here is refused by its own name.
+KNOWN_OPTIONS: Final[Mapping[str, str]] = {
+    "onUncertain": "not supported by this version",
+    "format": "not supported by this version",
+    "tenant": "not supported by this version",
+    "parameters": "not supported by this version",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Bot:
+    """A bot as a caller sees it: its id and the channels it is set up for."""
+
+    id: BotId
+    channels: frozenset[ChannelName]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A valid v1 body: everything of a submission that the body decides."""
+
+    channel: ChannelName
+    identity_type: str
+    payload: Mapping[str, Any]
+    entries: Sequence[Entry]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Message(_Strict):
+    """The message: text, or with `script` the platform's native payload as an object or as its JSON text."""
+
+    type: Literal["text", "script"]
+    val: str | dict[str, Any]
+
+
+class SendBody(_Strict):
+    """The body of a v1 send call."""
+
+    channel: Literal["msteams", "slack"]
+    identity_type: Annotated[Literal["resolve", "donotresolve"], Field(alias="userIdentityType")]
+    message: Message
+    identities: Annotated[list[str], Field(min_length=1, max_length=MAX_IDENTITIES)]
+    options: dict[str, Any] = {}
+
+
+def parse(raw: bytes, bot: Bot, *, max_identities: int = MAX_IDENTITIES) -> Call | tuple[Problem, ...]:
+    """The call that `raw` makes of `bot`, or its problems: at least one, each naming its field and the remedy."""
+    try:
+        value = strict_json.read(raw)
+    except strict_json.NotJson as error:
+        return (Problem("", f"the body {error}"),)
+    if _crowded(value) or (isinstance(value, dict) and _crowded(value.get("message"))):
+        return (Problem("", "the body has far more fields than this call: remove them"),)
+    try:
+        body = SendBody.model_validate(value)
+    except ValidationError as error:
+        return _bounded(_structure(error.errors(include_url=False, include_input=True)))
+    found = [*_context(body, bot), *_identities(body.identities, max_identities), *_options(body.options)]
+    channel = ChannelName(body.channel)
+    rendered = _message(channel, body.message)
+    if isinstance(rendered, Unfit):
+        found += rendered.problems
+    if found or isinstance(rendered, Unfit):
+        return _bounded(found)
+    entries = [Entry(original, comparable(body.identity_type, original)) for original in body.identities]
+    return Call(channel, body.identity_type, rendered.payload, entries, body.options)
+
+
+# ── meaning ─────────────────────────────────────────────────────────────────────────────────────────────────
+def _context(body: SendBody, bot: Bot) -> Iterator[Problem]:
+    if body.channel not in bot.channels:
+        yield Problem("channel", f"{body.channel} is not set up for this bot: ask its operator")
+
+
+def _identities(identities: Sequence[str], most: int) -> Iterator[Problem]:
+    if len(identities) > most:
+        yield _count(most, len(identities))
+    for index, identity in enumerate(identities):
+        if "\x00" in identity:
+            yield Problem(f"identities[{index}]", "holds the character NUL, which no identity has: remove it")
+
+
+def _options(options: Mapping[str, Any]) -> Iterator[Problem]:
+    for name in islice(options, MAX_FIELDS):
+        yield Problem(f"options.{_shown(name)}", KNOWN_OPTIONS.get(name, "is not an option: remove it"))
+
+
+def _message(channel: ChannelName, message: Message) -> render.Rendered | Unfit:
+    at = "message.val"
+    if message.type == "text":
+        if isinstance(message.val, str):
+            return render.text(channel, message.val, at)
+        return Unfit((Problem(at, 'must be text when message.type is "text": for an object use "script"'),))
+    if isinstance(message.val, dict):
+        return render.native(channel, message.val, at)
+    return _script(channel, message.val, at)
+
+
+def _script(channel: ChannelName, source: str, at: str) -> render.Rendered | Unfit:
+    """JSON text of an object is the native payload; anything else would be JavaScript."""
+    unsupported = "scripts are not supported by this version: send text, or the native payload as a JSON object"
+    try:
+        value = strict_json.read(source)
+    except strict_json.NotJson as error:
+        looks_like_json = source.lstrip().startswith("{")
+        return Unfit((Problem(at, f"{error}, and {unsupported}" if looks_like_json else unsupported),))
+    if not isinstance(value, dict):
+        return Unfit((Problem(at, f"is JSON but not an object, and {unsupported}"),))
+    return render.native(channel, value, at)
+
+
+def _crowded(value: object) -> bool:
+    """Naming half a million unknown fields one by one would take seconds."""
+    return isinstance(value, dict) and len(value) > MAX_FIELDS
+
+
+# ── structure ───────────────────────────────────────────────────────────────────────────────────────────────
+_SENTENCES: Final = {
+    "missing": "is required: add it",
+    "extra_forbidden": "is not a field of this call: remove it",
+    "string_type": "must be text",
+    "dict_type": "must be an object",
+    "list_type": "must be a list",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+}
+_UNION_MEMBERS: Final = frozenset({"str", "dict[str,any]"})
+
+
+def _structure(errors: Iterable[ErrorDetails]) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for item in errors:
+        where = _place(item["loc"])
+        if where not in seen:
+            seen.add(where)
+            yield Problem(where or "the body", _sentence(item, where))
+
+
+def _place(loc: Sequence[int | str]) -> str:
+    """`identities[3]`, `message.val`; the names of union members are pydantic's, not the caller's."""
+    if loc[-1:] and loc[:2] == ("message", "val"):
+        loc = loc[:2]
+    place = ""
+    for part in loc:
+        place += f"[{part}]" if isinstance(part, int) else f".{_shown(part)}" if place else _shown(part)
+    return place
+
+
+def _sentence(item: ErrorDetails, where: str) -> str:
+    kind, given = item["type"], item.get("input")
+    if kind in ("too_short", "too_long"):
+        return _count(MAX_IDENTITIES, len(given) if isinstance(given, list) else 0).says
+    if kind == "literal_error":
+        return f"must be {str(item['ctx']['expected']).replace(chr(39), chr(34))}"
+    if where == "message.val":
+        return "must be text, or an object when message.type is script"
+    return _SENTENCES.get(kind, "is not valid: correct it")
+
+
+def _count(most: int, given: int) -> Problem:
+    return Problem("identities", f"between 1 and {most} items are required, {given} given")
+
+
+def _shown(name: str) -> str:
+    """A caller's own key, short and printable."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in name[:80])
+
+
+def _bounded(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    found = tuple(problems)
+    if len(found) <= MAX_PROBLEMS:
+        return found
+    return (*found[:MAX_PROBLEMS], Problem("", f"{len(found) - MAX_PROBLEMS} more fields are wrong"))
