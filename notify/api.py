@@ -1,0 +1,186 @@
+"""Kore's routes: who calls, what the body says, and the records as answers. No logic of delivery.
+
+Order of checks: route and method, caller, bot, scope, content type, size, body. Nothing is stored for a call that is
+refused, except that the `jti` of a valid token is used up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final, Protocol
+
+from aiohttp import hdrs, web
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from adapters.base import BotId
+from notify import errors, wire
+from notify.answers import Answers
+from notify.auth import HEADER, Client, Door
+from notify.errors import json_answer
+from notify.ids import derived_id, has_shape
+from notify.records import RequestRecord, Submission
+from notify.render import Problem
+from notify.wire import Bot
+
+log = logging.getLogger(__name__)
+
+MAX_BODY: Final = 8 * 1024 * 1024
+BODY_SECONDS: Final = 30.0
+LARGE_BODY: Final = 256 * 1024  # reading more than this JSON takes long enough to be noticed by other callers
+V1: Final = "v1"
+
+
+class RequestsDoor(Protocol):
+    """What this room needs of the acceptance of requests (`notify.requests.Requests`)."""
+
+    async def accept(self, submission: Submission, *, now: float) -> RequestRecord:
+        """Store a request with all its deliveries, or nothing."""
+
+    async def status(self, bot_id: BotId, request_id: str) -> RequestRecord | None:
+        """The request; None when unknown, of another bot, or past its retention."""
+
+
+class Api:
+    """The handlers of Kore's v1 routes."""
+
+    def __init__(
+        self,
+        requests: RequestsDoor,
+        door: Door,
+        bots: Mapping[BotId, Bot],
+        *,
+        ids_key: bytes,
+        clock: Callable[[], float],
+        max_body: int = MAX_BODY,
+        max_identities: int = wire.MAX_IDENTITIES,
+        body_seconds: float = BODY_SECONDS,
+    ) -> None:
+        self._requests = requests
+        self._door = door
+        self._bots = bots
+        self._ids_key = ids_key
+        self._answers = Answers(ids_key)
+        self._clock = clock
+        self._max_body = max_body
+        self._max_identities = max_identities
+        self._body_seconds = body_seconds
+
+    def routes(self) -> list[web.RouteDef]:
+        """The route table."""
+        base = f"{errors.API_PREFIX}bot/{{bot_id}}"
+        return [
+            web.post(f"{base}/notify", self.send, expect_handler=expect),
+            web.get(f"{base}/notify/status/{{request_id}}", self.status, allow_head=False, expect_handler=expect),
+        ]
+
+    async def send(self, request: web.Request) -> web.Response:
+        """`POST …/notify`: accept one message for up to 1000 people and answer at once."""
+        client, bot = await self._admit(request)
+        _refuse_unsupported(request)
+        _require_json(request)
+        raw = await self._body(request)
+        call = await self._parse(raw, bot)
+        if isinstance(call, tuple):
+            raise errors.invalid_arguments([str(problem) for problem in call])
+        with _storage():
+            record = await self._requests.accept(self._submission(bot, client, call), now=self._clock())
+        log.info(
+            "request accepted",
+            extra={"action": "request_accepted", "request": record.id, "bot": bot.id, "client": client.client_id},
+        )
+        return json_answer(self._answers.sent(record))
+
+    async def status(self, request: web.Request) -> web.Response:
+        """`GET …/notify/status/{requestId}`: how every delivery of a request ended."""
+        _, bot = await self._admit(request)
+        request_id = request.match_info["request_id"]
+        record = None
+        if has_shape("ds", request_id):
+            with _storage():
+                record = await self._requests.status(bot.id, request_id)
+        if record is None:
+            raise errors.unknown_request()
+        return json_answer(self._answers.status(record))
+
+    async def _admit(self, request: web.Request) -> tuple[Client, Bot]:
+        with _storage():  # a `jti` is looked up there
+            client = await self._door.admit(request.headers.getall(HEADER, []), request.match_info["bot_id"])
+        return client, self._bots[BotId(request.match_info["bot_id"])]
+
+    async def _body(self, request: web.Request) -> bytes:
+        """Read at most the permitted size, whatever the caller declares or compresses."""
+        if (request.content_length or 0) > self._max_body:
+            raise errors.body_too_large(self._max_body)
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                async for chunk in request.content.iter_any():
+                    body += chunk
+                    if len(body) > self._max_body:
+                        raise errors.body_too_large(self._max_body)
+        except TimeoutError:
+            raise errors.body_too_slow(self._body_seconds) from None
+        except web.RequestPayloadError:
+            raise errors.invalid_arguments(["the body is not encoded as its headers say: send it again"]) from None
+        return bytes(body)
+
+    async def _parse(self, raw: bytes, bot: Bot) -> wire.Call | tuple[Problem, ...]:
+        if len(raw) <= LARGE_BODY:
+            return wire.parse(raw, bot, max_identities=self._max_identities)
+        return await asyncio.to_thread(wire.parse, raw, bot, max_identities=self._max_identities)
+
+    def _submission(self, bot: Bot, client: Client, call: wire.Call) -> Submission:
+        return Submission(
+            bot_id=bot.id,
+            channel=call.channel,
+            client_id=client.client_id,
+            created_by=derived_id("u", self._ids_key, "client", client.client_id),
+            route=V1,
+            identity_type=call.identity_type,
+            payload=call.payload,
+            entries=call.entries,
+            options=call.options,
+        )
+
+
+async def expect(request: web.Request) -> web.Response | None:
+    """`Expect: 100-continue` is granted; any other expectation is refused in the shape of the route."""
+    if request.headers.get(hdrs.EXPECT, "").lower() != "100-continue":
+        return errors.kore_answer(errors.CallRefused(417, "Expectation Failed"))
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0  # the answer itself has not begun: as aiohttp's own handler does
+    return None
+
+
+def _refuse_unsupported(request: web.Request) -> None:
+    """What would change the meaning of a call and is not offered yet is refused: ignoring it would send for real."""
+    unsupported = []
+    if request.query.get("dryRun", "false").lower() != "false":
+        unsupported.append("dryRun: not supported by this version")
+    if "Idempotency-Key" in request.headers:
+        unsupported.append("Idempotency-Key: not supported by this version: remove the header")
+    if unsupported:
+        raise errors.invalid_arguments(unsupported)
+
+
+def _require_json(request: web.Request) -> None:
+    """A type need not be declared; a declared one must be JSON, and JSON is UTF-8 (RFC 8259 section 8.1)."""
+    if hdrs.CONTENT_TYPE not in request.headers:
+        return
+    if request.content_type != "application/json" or (request.charset or "utf-8").lower() not in ("utf-8", "utf8"):
+        raise errors.wrong_content_type()
+
+
+@contextmanager
+def _storage() -> Iterator[None]:
+    """A database that refuses or does not answer is no fault of the caller, and not for ever."""
+    try:
+        yield
+    except (DBAPIError, PoolTimeout, OSError) as error:
+        # the driver's own text may quote the row: its type must do
+        log.error("storage refused", extra={"action": "storage_refused", "error": type(error).__name__})
+        raise errors.storage_unavailable() from None

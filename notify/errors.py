@@ -1,0 +1,168 @@
+"""What a refused call is told: Kore's shape on Kore's routes, RFC 9457 everywhere else, and nothing of the inside.
+
+CallRefused                      one status, one or more entries of Kore's `errors` list
+├─ raised by auth, api           with the sentences of the table below
+└─ everything else that escapes  404 · 405 · 413 … of the web server by their status, any other exception as 500
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Final
+
+import orjson
+from aiohttp import hdrs, web
+
+log = logging.getLogger(__name__)
+
+API_PREFIX: Final = "/api/public/"
+INVALID_ARGUMENTS: Final = "Validation errors/ Invalid arguments"  # Kore's literal text
+RETRY_AFTER_SECONDS: Final = 5
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class CallRefused(Exception):
+    """A call that is answered with Kore's error shape."""
+
+    def __init__(
+        self, status: int, *messages: str, code: int | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(f"{status} {messages[0]}")
+        self.status = status
+        self.messages = messages
+        self.code = status if code is None else code
+        self.headers = dict(headers or {})
+
+
+# ── the table ───────────────────────────────────────────────────────────────────────────────────────────────
+def invalid_credentials() -> CallRefused:
+    """No token, unknown client, bad signature or claims: one answer, so that nobody can probe for the difference."""
+    return CallRefused(401, "Invalid SDK credentials", code=4002)
+
+
+def invalid_token() -> CallRefused:
+    """Not a JWT at all."""
+    return CallRefused(401, "Invalid JWT token", code=4002)
+
+
+def scope_missing() -> CallRefused:
+    """The client is known, and may not send notifications."""
+    return CallRefused(401, "Permission denied. Scope is incorrect!", code=4002)
+
+
+def jti_lives_too_long() -> CallRefused:
+    """A token for one use must be short-lived."""
+    return CallRefused(401, 'error verifying the jwt: if "jti" claim "exp" must be <= 1 hour(s)')
+
+
+def jti_replayed() -> CallRefused:
+    """A token for one use came a second time."""
+    return CallRefused(401, "error verifying the jwt: possibly a replay")
+
+
+def unknown_bot() -> CallRefused:
+    """Only a client of all bots learns that a bot does not exist."""
+    return CallRefused(400, "Invalid StreamId")
+
+
+def unknown_request() -> CallRefused:
+    """Unknown, of another bot, past its retention: the same answer."""
+    return CallRefused(400, "Invalid request ID")
+
+
+def invalid_arguments(problems: Sequence[str]) -> CallRefused:
+    """Kore's text first, for a client that compares; then one entry per field, for a person who reads."""
+    return CallRefused(412, INVALID_ARGUMENTS, *problems)
+
+
+def body_too_large(limit: int) -> CallRefused:
+    """Larger than this server reads, compressed or not."""
+    return CallRefused(413, f"The body is larger than {limit} bytes: send fewer identities or a smaller message")
+
+
+def wrong_content_type() -> CallRefused:
+    """The caller declared something that is not JSON in UTF-8."""
+    return CallRefused(415, "The body must be JSON in UTF-8: send the header Content-Type: application/json")
+
+
+def body_too_slow(seconds: float) -> CallRefused:
+    """The rest of the body never came."""
+    return CallRefused(408, f"The body did not arrive within {seconds:g} seconds", headers={hdrs.CONNECTION: "close"})
+
+
+def storage_unavailable() -> CallRefused:
+    """The database refuses or does not answer."""
+    return CallRefused(
+        503,
+        "The database does not answer: nothing was changed, try again later",
+        headers={hdrs.RETRY_AFTER: str(RETRY_AFTER_SECONDS)},
+    )
+
+
+# ── answering ───────────────────────────────────────────────────────────────────────────────────────────────
+@web.middleware
+async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every error leaves here in the shape of its route; put it first in the list of middlewares."""
+    try:
+        return await handler(request)
+    except CallRefused as refused:
+        return kore_answer(refused)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        return _answer(request, error.status, _kept(error))
+    except ConnectionError:
+        raise  # the caller has gone: nobody is there to be answered
+    except Exception:
+        log.exception("a call failed by our fault", extra={"action": "call_failed", "route": _route(request)})
+        return _answer(request, 500, {})
+
+
+def kore_answer(refused: CallRefused) -> web.Response:
+    """`{"errors":[{"msg":…,"code":…}]}`: `msg` and numbers only."""
+    entries = [{"msg": message, "code": refused.code} for message in refused.messages]
+    return json_answer({"errors": entries}, status=refused.status, headers=refused.headers)
+
+
+def json_answer(body: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """JSON, never stored by anything on its way."""
+    return web.Response(
+        body=orjson.dumps(body),
+        status=status,
+        content_type="application/json",
+        charset="utf-8",
+        headers={hdrs.CACHE_CONTROL: "no-store", **(headers or {})},
+    )
+
+
+def _answer(request: web.Request, status: int, headers: Mapping[str, str]) -> web.Response:
+    phrase = _phrase(status)
+    if request.path.startswith(API_PREFIX):
+        return kore_answer(CallRefused(status, phrase, headers=headers))
+    return web.Response(
+        body=orjson.dumps({"type": "about:blank", "title": phrase, "status": status}),
+        status=status,
+        content_type="application/problem+json",
+        headers={hdrs.CACHE_CONTROL: "no-store", **headers},
+    )
+
+
+def _kept(error: web.HTTPException) -> dict[str, str]:
+    """Of the web server's own error only the headers that a client acts on."""
+    return {name: error.headers[name] for name in (hdrs.ALLOW, hdrs.RETRY_AFTER) if name in error.headers}
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"
+
+
+def _route(request: web.Request) -> str:
+    """The route's pattern: a path may hold anything."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unknown"
