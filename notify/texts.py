@@ -99,6 +99,7 @@ REASONS: Final[Mapping[str, Reason]] = {
     "conversation_busy": Reason("The conversation was busy", "Send again later."),
     "wrong_service_url": Reason("The channel moved to another address", "Check the cloud preset of the bot."),
     "no_clear_answer": Reason(UNCONFIRMED, "Ask the person before you send again: a repeat may be a second copy."),
+    "unconfirmed": Reason(UNCONFIRMED, "Ask the person before you send again: a repeat may be a second copy."),
     "unknown_code": Reason(
         "The channel refused the notification", "details.code holds the channel's answer: report it to the operator."
     ),
@@ -107,6 +108,8 @@ REASONS: Final[Mapping[str, Reason]] = {
     "deadline": Reason(SKIPPED, "Send again; a longer deadline is a setting of the operator."),
     "cancelled": Reason(CANCELLED, "Nothing to do."),
 }
+
+REMEDIES: Final[Mapping[str, str]] = {slug: reason.remedy for slug, reason in REASONS.items()}
 
 _BY_OUTCOME: Final = {"unconfirmed": UNCONFIRMED, "skipped": SKIPPED, "cancelled": CANCELLED}
 
@@ -123,5 +126,4 @@ def comment(outcome: str, reason: str | None) -> str:
 
 def remedy(reason: str | None) -> str | None:
     """What to do about a reason, unless the platform's table says it better."""
-    known = REASONS.get(reason or "")
-    return known.remedy if known else None
+    return REMEDIES.get(reason or "")
