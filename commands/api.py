@@ -35,12 +35,12 @@ class Entry:
         details = _object(log.get("details"))
         succeeded = log.get("status") == "SUCCESS"
         return cls(
-            identity=str(log.get("originalId", "")),
+            identity=_text(log.get("originalId")),
             succeeded=succeeded,
-            outcome=str(details.get("outcome") or ("sent" if succeeded else "failed")),
-            comment=str(log.get("comments", "")),
-            reason=str(details.get("reason") or ""),
-            remedy=str(details.get("remedy") or ""),
+            outcome=_text(details.get("outcome")) or ("sent" if succeeded else "failed"),
+            comment=_text(log.get("comments")),
+            reason=_text(details.get("reason")),
+            remedy=_text(details.get("remedy")),
         )
 
 
@@ -66,13 +66,13 @@ class Record:
             rate = float(details["rate"])
         paused = details.get("paused")
         return cls(
-            request_id=str(body.get("_id", "")),
-            status=str(body.get("status", "")),
+            request_id=_text(body.get("_id")),
+            status=_text(body.get("status")),
             percent=percent if isinstance(percent, int) else 0,
             total=total if isinstance(total, int) else len(entries),
             entries=entries,
             rate=rate,
-            finish=str(details["estimatedCompletion"]) if details.get("estimatedCompletion") else None,
+            finish=_text(details.get("estimatedCompletion")) or None,
             paused=tuple(_pause(_object(lane)) for lane in (paused if isinstance(paused, list) else [])),
         )
 
@@ -83,7 +83,12 @@ class Record:
 
 
 def _pause(lane: Mapping[str, Any]) -> str:
-    return ": ".join(str(lane[key]) for key in ("reason", "remedy") if lane.get(key)) or "paused"
+    return ": ".join(_text(lane[key]) for key in ("reason", "remedy") if lane.get(key)) or "paused"
+
+
+def _text(value: object) -> str:
+    """A server's text for a terminal: control characters, which could act there, become blanks."""
+    return "" if value is None else "".join(char if char.isprintable() else " " for char in str(value))
 
 
 def _object(value: object) -> Mapping[str, Any]:
@@ -157,7 +162,7 @@ def _answer(status: int, raw: bytes) -> Mapping[str, Any]:
     if status == 200 and isinstance(body, dict):
         return body
     errors = _object(body).get("errors")
-    lines = [str(_object(error).get("msg", "")) for error in (errors if isinstance(errors, list) else [])]
+    lines = [_text(_object(error).get("msg")) for error in (errors if isinstance(errors, list) else [])]
     if not any(lines):
         raise Trouble(f"The server answered {status} and nothing this program understands: is --url a Herald?")
     raise Trouble("\n".join([f"The server refused ({status}):", *(f"  - {line}" for line in lines if line)]))

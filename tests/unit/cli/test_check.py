@@ -1,0 +1,277 @@
+"""`herald check`: every line is ok, warn or fail, with what to do."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import jwt
+import pytest
+from aiohttp import web
+
+from storage.engine import Database
+
+if TYPE_CHECKING:
+    from tests.unit.cli.conftest import Shell
+
+ROLES = ["User.Read.All", "TeamsAppInstallation.ReadWriteSelfForUser.All"]
+
+
+def graph_token(*roles: str) -> str:
+    return jwt.encode({"roles": list(roles)}, "k" * 32, algorithm="HS256")
+
+
+@dataclass
+class Platforms:
+    """Entra, the Bot Framework's metadata and Slack, with what they answer."""
+
+    url: str = ""
+    metadata: Any = field(default_factory=lambda: {"jwks_uri": "https://keys.example"})
+    bot: Any = field(default_factory=lambda: {"access_token": "bot-token"})
+    graph: Any = field(default_factory=lambda: {"access_token": graph_token(*ROLES)})
+    slack: Any = field(default_factory=lambda: {"ok": True, "team": "Contoso"})
+    scopes: str = "chat:write,users:read,users:read.email"
+    forms: list[dict[str, Any]] = field(default_factory=list)
+    authorization: list[str] = field(default_factory=list)
+
+    async def openid(self, _request: web.Request) -> web.Response:
+        return web.json_response(self.metadata)
+
+    async def token(self, request: web.Request) -> web.Response:
+        form = {**await request.post(), "tenant": request.match_info["tenant"]}
+        self.forms.append(form)
+        answer = self.graph if "graph" in str(form["scope"]) else self.bot
+        return web.json_response(answer, status=200 if "access_token" in answer else 401)
+
+    async def slack_call(self, request: web.Request) -> web.Response:
+        self.authorization.append(f"{request.match_info['method']} {request.headers.get('Authorization', '')}")
+        return web.json_response(self.slack, headers={"x-oauth-scopes": self.scopes})
+
+
+@pytest.fixture(name="platforms")
+async def _platforms(shell: Shell) -> AsyncIterator[Platforms]:
+    stub = Platforms()
+    app = web.Application()
+    app.router.add_get("/openid", stub.openid)
+    app.router.add_post("/{tenant}/oauth2/v2.0/token", stub.token)
+    app.router.add_post("/api/{method}", stub.slack_call)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    stub.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    shell.text += f"""
+[endpoints]
+dangerously_allow_http_endpoints = true
+bot_openid = "{stub.url}/openid"
+entra_login = "{stub.url}"
+slack_api = "{stub.url}/api"
+"""
+    yield stub
+    await runner.cleanup()
+
+
+class TestSetup:
+    def test_all_well(self, shell: Shell) -> None:
+        """With a good setup nothing warns, and the code is 0."""
+        shell.run("migrate")
+        result = shell.run("check", "--offline")
+
+        assert result.exit_code == 0
+        assert {line.split()[0] for line in result.stdout.splitlines()} == {"ok"}
+
+    def test_settings(self, shell: Shell) -> None:
+        """Each problem of the settings is a failing line of its own."""
+        shell.text = '[server]\nport = "x"\n'
+        result = shell.run("check", "--offline")
+
+        assert result.exit_code == 1
+        assert [line.split()[0] for line in result.stdout.splitlines()] == ["fail", "fail"]
+        assert "server.port" in result.stdout
+
+    def test_no_bots(self, shell: Shell) -> None:
+        """Without a bot nothing can be sent."""
+        shell.text = shell.text.split("[[bots]]")[0]
+
+        assert "fail bots: none configured" in shell.run("check", "--offline").stdout
+
+    def test_no_clients(self, shell: Shell) -> None:
+        """A bot that nobody may call fails."""
+        shell.text = shell.text.split("[[bots.clients]]")[0]
+
+        assert "fail People team: nobody may call it" in shell.run("check", "--offline").stdout
+
+    def test_short_secret(self, shell: Shell) -> None:
+        """A secret shorter than its hash warns."""
+        shell.text = shell.text.replace("0123456789abcdef0123456789abcdef", "0123456789abcdef")
+
+        assert "warn People team, client cs-1: a secret is shorter" in shell.run("check", "--offline").stdout
+
+    @pytest.mark.parametrize(
+        ("url", "level"),
+        [("http://localhost:8080", "warn"), ("https://10.0.0.1", "warn"), ("http://herald.example.com", "fail")],
+    )
+    def test_public_url(self, shell: Shell, url: str, level: str) -> None:
+        """A private address warns, a public one without TLS fails: the platforms call https only."""
+        shell.text = shell.text.replace("https://herald.example.com", url)
+
+        assert f"{level} server.public_url: {url}" in shell.run("check", "--offline").stdout
+
+    def test_proxy(self, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A proxy variable, which has no effect, is pointed out without its value."""
+        monkeypatch.setenv("https_proxy", "http://user:pw@proxy")
+        output = shell.run("check", "--offline").stdout
+
+        assert "warn proxy: HTTPS_PROXY is set" in output
+        assert "pw" not in output
+
+
+class TestDatabase:
+    def test_missing_file(self, shell: Shell) -> None:
+        """A SQLite file that is not there warns and is not created."""
+        assert (
+            "warn database: herald.db does not exist yet → run `herald migrate`"
+            in shell.run("check", "--offline").stdout
+        )
+        assert not (shell.folder / "herald.db").exists()
+
+    def test_missing_folder(self, shell: Shell) -> None:
+        """A folder that is not there fails."""
+        shell.text = shell.text.replace("sqlite:///herald.db", "sqlite:///none/herald.db")
+
+        assert "fail database: folder" in shell.run("check", "--offline").stdout
+
+    def test_empty(self, shell: Shell) -> None:
+        """An empty database asks for the migration."""
+        (shell.folder / "herald.db").touch()
+
+        assert "warn database: reachable and empty → run `herald migrate`" in shell.run("check", "--offline").stdout
+
+    async def test_other_revision(self, shell: Shell) -> None:
+        """A database at another revision fails with both."""
+        await shell.run_beside("migrate")
+        database = Database.open(f"sqlite:///{shell.folder}/herald.db")
+        async with database.write() as tx:
+            await tx.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        await database.close()
+
+        assert (
+            "fail database: at 9999, this version works with" in (await shell.run_beside("check", "--offline")).stdout
+        )
+
+    def test_postgres_down(self, shell: Shell) -> None:
+        """A PostgreSQL that does not answer fails, and its password is not shown."""
+        shell.text = shell.text.replace("sqlite:///herald.db", "postgresql://u:hunter2@127.0.0.1:1/herald")
+        output = shell.run("check", "--offline").stdout
+
+        assert "fail database: does not answer" in output
+        assert "hunter2" not in output
+
+
+class TestPlatforms:
+    async def test_all_well(self, shell: Shell, platforms: Platforms) -> None:
+        """Good credentials with all permissions are ok; nothing secret is printed."""
+        result = await shell.run_beside("check")
+
+        assert result.exit_code == 0
+        assert "ok   Teams signing keys: published by 127.0.0.1" in result.stdout
+        assert "ok   People team, Teams: Entra gives the bot its token" in result.stdout
+        assert "ok   People team, Graph: User.Read.All, may install" in result.stdout
+        assert "ok   People team, Slack: the token opens Contoso" in result.stdout
+        assert "ok   People team, Slack: scopes: chat:write, users:read, users:read.email" in result.stdout
+        assert [word for word in ("teams-password", "xoxb-1", "bot-token") if word in result.output] == []
+
+    async def test_asked_as_the_sender_asks(self, shell: Shell, platforms: Platforms) -> None:
+        """The tokens asked for are those of the send path: the app's tenant, the bot's and Graph's audience."""
+        await shell.run_beside("check")
+
+        assert {(form["tenant"], form["scope"]) for form in platforms.forms} == {
+            ("contoso.example", "https://api.botframework.com/.default"),
+            ("contoso.example", "https://graph.microsoft.com/.default"),
+        }
+        assert platforms.authorization == ["auth.test Bearer xoxb-1"]
+
+    async def test_multi_tenant(self, shell: Shell, platforms: Platforms) -> None:
+        """A multi-tenant bot asks in the Bot Framework's tenant, and Graph is left to each tenant."""
+        shell.text = shell.text.replace('tenant_id = "contoso.example"', 'app_type = "MultiTenant"')
+
+        result = await shell.run_beside("check")
+
+        assert [form["tenant"] for form in platforms.forms] == ["botframework.com"]
+        assert "warn People team, Graph: not tried: no tenant_id" in result.stdout
+
+    @pytest.mark.parametrize(
+        ("code", "remedy"),
+        [(7000215, "the secret's Value"), (700016, "correct app_id"), (1, "login.microsoftonline.com/error")],
+    )
+    async def test_entra_refuses(self, shell: Shell, platforms: Platforms, code: int, remedy: str) -> None:
+        """Entra's error codes are translated into what to do."""
+        platforms.bot = {"error": "invalid_client", "error_codes": [code], "error_description": "long"}
+        result = await shell.run_beside("check")
+
+        assert result.exit_code == 1
+        assert f"(AADSTS{code})" in result.stdout
+        assert remedy in result.stdout
+
+    @pytest.mark.parametrize(
+        ("roles", "line"),
+        [
+            ([], "fail People team, Graph: may not look people up"),
+            (["User.ReadBasic.All"], "warn People team, Graph: User.ReadBasic.All; may not install"),
+        ],
+    )
+    async def test_graph_permissions(self, shell: Shell, platforms: Platforms, roles: list[str], line: str) -> None:
+        """Missing Graph permissions are named."""
+        platforms.graph = {"access_token": graph_token(*roles)}
+
+        assert line in (await shell.run_beside("check")).stdout
+
+    async def test_graph_off(self, shell: Shell, platforms: Platforms) -> None:
+        """Without Graph in the settings it is not asked."""
+        shell.text = shell.text.replace('tenant_id = "contoso', 'graph = false\ntenant_id = "contoso')
+
+        await shell.run_beside("check")
+
+        assert len(platforms.forms) == 1
+
+    async def test_slack_refuses(self, shell: Shell, platforms: Platforms) -> None:
+        """Slack's error is shown with what to do."""
+        platforms.slack = {"ok": False, "error": "account_inactive"}
+
+        assert "(account_inactive) → the app was removed from the workspace" in (await shell.run_beside("check")).stdout
+
+    async def test_slack_scopes(self, shell: Shell, platforms: Platforms) -> None:
+        """Scopes that the token lacks fail."""
+        platforms.scopes = "chat:write"
+
+        assert (
+            "fail People team, Slack: scopes missing: users:read, users:read.email"
+            in (await shell.run_beside("check")).stdout
+        )
+
+    async def test_oauth(self, shell: Shell, platforms: Platforms) -> None:
+        """With OAuth installs there is no token yet, so only Slack's reachability is looked at."""
+        shell.text = shell.text.replace('bot_token = "xoxb-1"', 'client_id = "1.2"\nclient_secret = "c"')
+
+        result = await shell.run_beside("check")
+
+        assert "ok   People team, Slack: reachable" in result.stdout
+        assert platforms.authorization == ["api.test "]
+
+    async def test_metadata(self, shell: Shell, platforms: Platforms) -> None:
+        """Metadata without a key address fails: no inbound event could be verified."""
+        platforms.metadata = {}
+
+        assert (
+            "fail Teams signing keys: 127.0.0.1 answered 200 without jwks_uri"
+            in (await shell.run_beside("check")).stdout
+        )
+
+    async def test_unreachable(self, shell: Shell, platforms: Platforms) -> None:
+        """A platform that cannot be reached is named by host."""
+        shell.text = shell.text.replace(platforms.url, "http://127.0.0.1:1")
+
+        result = await shell.run_beside("check")
+
+        assert result.exit_code == 1
+        assert result.stdout.count("cannot reach 127.0.0.1") == 3
