@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,6 +133,14 @@ class Caller:
             except TimeoutError as error:
                 raise Trouble(f"{_host(url)} did not answer in time: look at the server's log.") from error
         raise Trouble("The server keeps saying that this bot has used up its rate limit: try again in a minute.")
+
+
+def run(call: Coroutine[Any, Any, Record]) -> Record:
+    """Run a call; Ctrl-C ends with 130, as in a shell, because 1 stands for PARTIAL_SUCCESS."""
+    try:
+        return asyncio.run(call)
+    except KeyboardInterrupt:
+        click.get_current_context().exit(130)
 
 
 def unreachable(url: str, error: aiohttp.ClientConnectionError) -> str:

@@ -1,6 +1,5 @@
 """`herald send`: posts one notification to many people."""
 
-import asyncio
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any, TextIO
 import click
 from rich.console import Console
 
-from commands.api import Access, Caller, Record, access_options, find_access
+from commands.api import Access, Caller, Record, access_options, find_access, run
 from commands.progress import EXIT_CODE_HELP, exit_with, follow, show
 from commands.tools import Tools, config_option
 
@@ -58,7 +57,7 @@ def send(
     access = find_access(
         tools, config, url=url, bot=bot, token=token, client_id=client_id, private_key=private_key
     )  # fmt: skip
-    record = asyncio.run(_send(access, body, idempotency_key, watch))
+    record = run(_send(access, body, idempotency_key, watch))
     if watch:
         show(record, Console())
         exit_with(record)

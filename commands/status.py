@@ -1,12 +1,11 @@
 """`herald status`: how far a request is, and what became of every person."""
 
-import asyncio
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from commands.api import Access, Caller, Record, access_options, find_access
+from commands.api import Access, Caller, Record, access_options, find_access, run
 from commands.progress import EXIT_CODE_HELP, exit_with, follow, show
 from commands.tools import Tools, config_option
 
@@ -32,7 +31,7 @@ def status(
     access = find_access(
         tools, config, url=url, bot=bot, token=token, client_id=client_id, private_key=private_key
     )  # fmt: skip
-    record = asyncio.run(_status(access, request_id, watch))
+    record = run(_status(access, request_id, watch))
     show(record, Console())
     exit_with(record)
 
