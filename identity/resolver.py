@@ -20,17 +20,6 @@ from storage.engine import Database
 FRESH_SECONDS = 7 * 24 * 3600.0  # a stored person is asked for again after a week
 MISS_SECONDS = 15 * 60.0  # an unknown e-mail is asked for again after a quarter of an hour
 
-REMEDIES: Mapping[str, str] = {
-    "person_not_found": "Check the address; the person must exist in this tenant.",
-    "person_disabled": "The account is deactivated; remove the person from the audience or reactivate the account.",
-    "person_ambiguous": "Several people share this address; ask the directory's administrator to make it unique.",
-    "guest_not_supported": "Guests cannot have the app in Teams; use the person's own tenant.",
-    "blocked_by_recipient": "The person blocked the app; they must unblock it or write to it.",
-    "app_not_installed": "Install the app for the person, for example through an app setup policy.",
-    "identity_invalid": "Give a user id of this channel, or an e-mail with userIdentityType resolve.",
-}
-
-
 @dataclass(frozen=True, slots=True)
 class Placement:
     """Where a delivery of the entry lane goes: the tenants to ask, best first; empty: nobody can be asked."""
@@ -67,12 +56,15 @@ class Resolver:
                 found[email] = resolution
         return found
 
-    async def known_id(self, lane: Lane, user_id: str) -> Found:
-        """The address of a channel user id that the caller gave (`donotresolve`); no directory call is made."""
+    async def known_ids(self, lane: Lane, user_ids: Sequence[str]) -> dict[str, Found]:
+        """The addresses of channel user ids that the caller gave (`donotresolve`); no directory call is made."""
         async with self._database.read() as tx:
             stored = await references.find(
-                tx, bot_id=lane.bot, channel=lane.channel, tenant_id=lane.tenant, person=user_id
+                tx, bot_id=lane.bot, channel=lane.channel, tenant_id=lane.tenant, persons=user_ids
             )
+        return {user_id: self._from_id(lane, user_id, stored.get(user_id)) for user_id in user_ids}
+
+    def _from_id(self, lane: Lane, user_id: str, stored: tuple[references.Reference, bool] | None) -> Found:
         trace = (TraceStep("caller", "channel user id"),)
         if stored is None or not stored[1]:
             return Found(Address(lane.tenant, user_id, user_id), trace)
@@ -102,15 +94,23 @@ class Resolver:
                 grouped[person.email].append(person)
         return {address: _place(grouped[address], tenants) for address in addresses}
 
-    async def tenant_of_id(self, lane: Lane, user_id: str) -> Placement:
-        """For the entry lane: the tenant in which a channel user id is known, then all others."""
+    async def tenants_of_ids(self, lane: Lane, user_ids: Sequence[str]) -> dict[str, Placement]:
+        """For the entry lane: the tenant in which each channel user id is known, else all of them in turn."""
         async with self._database.read() as tx:
-            stored = await references.find(tx, bot_id=lane.bot, channel=lane.channel, tenant_id=None, person=user_id)
+            stored = await references.find(tx, bot_id=lane.bot, channel=lane.channel, tenant_id=None, persons=user_ids)
             rows = await installations.active(tx, bot_id=lane.bot, channel=lane.channel)
-        tenants = [TenantId(row.tenant_id) for row in rows if not row.is_org]
-        if stored is not None and stored[0].tenant_id in tenants:
-            return Placement((TenantId(stored[0].tenant_id),), (TraceStep("reference", "tenant known"),))
-        return Placement(tuple(tenants), (TraceStep("installations", f"{len(tenants)} tenants to try"),))
+        tenants = tuple(TenantId(row.tenant_id) for row in rows if not row.is_org)
+        anywhere = Placement(tenants, (TraceStep("installations", f"{len(tenants)} tenants to try"),))
+        placements = {}
+        for user_id in user_ids:
+            reference = stored.get(user_id)
+            known = reference is not None and reference[0].tenant_id in tenants
+            placements[user_id] = (
+                Placement((TenantId(reference[0].tenant_id),), (TraceStep("reference", "tenant known"),))
+                if known and reference is not None
+                else anywhere
+            )
+        return placements
 
     async def forget(self, lane: Lane, address: Address, *, person: bool) -> None:
         """Drop what proved stale: the conversation, or with `person` the user id as well."""
@@ -176,13 +176,13 @@ class Resolver:
                     return stored
                 trace = (TraceStep(step.source, "found", 0.0),)
                 if answer.disabled:
-                    return Missing("person_disabled", REMEDIES["person_disabled"], trace)
+                    return Missing("person_disabled", "", trace)
                 return Found(Address(lane.tenant, answer.user_id, answer.user_id), trace)
 
 
 def _from_miss(miss: Miss, now: float) -> Missing:
     step = TraceStep("directory", f"known to be {miss.reason}", max(0.0, now - miss.seen_at))
-    return Missing(miss.reason, REMEDIES.get(miss.reason, ""), (step,))
+    return Missing(miss.reason, "", (step,))
 
 
 def _from_known(candidates: Sequence[KnownPerson], now: float) -> Resolution | None:
@@ -190,14 +190,14 @@ def _from_known(candidates: Sequence[KnownPerson], now: float) -> Resolution | N
     living = [person for person in candidates if not person.disabled]
     if len(living) > 1:
         steps = (TraceStep("directory", f"{len(living)} people share the address"),)
-        return Missing("person_ambiguous", REMEDIES["person_ambiguous"], steps)
+        return Missing("person_ambiguous", "", steps)
     person = living[0] if living else candidates[0]
     age = max(0.0, now - person.seen_at)
     if age > FRESH_SECONDS and not person.reference_active:
         return None
     step = TraceStep(f"directory ({person.source})", "disabled" if person.disabled else "found", age)
     if person.disabled:
-        return Missing("person_disabled", REMEDIES["person_disabled"], (step,))
+        return Missing("person_disabled", "", (step,))
     return _with_reference(person, step, now)
 
 
@@ -208,7 +208,7 @@ def _with_reference(person: KnownPerson, step: TraceStep, now: float) -> Resolut
     age = None if not person.learned_at else max(0.0, now - person.learned_at)
     if not person.reference_active:
         reason = person.inactive_reason or "app_not_installed"
-        return Missing(reason, REMEDIES.get(reason, ""), (step, TraceStep("reference", reason, age)))
+        return Missing(reason, "", (step, TraceStep("reference", reason, age)))
     address = Address(
         tenant, person.user_id, person.channel_id or person.user_id, person.conversation_id, person.service_url
     )

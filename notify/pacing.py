@@ -68,6 +68,10 @@ class Bucket:
         """Account for `count` calls that go now."""
         self._tat = max(self._tat, now - (self._burst - 1.0) / self._rate) + count / self._rate
 
+    def settle(self, now: float, count: int) -> None:
+        """The `count` calls last taken go on the wire only now: no catching up for the delay."""
+        self._tat = max(self._tat, now + (count - (self._burst - 1.0)) / self._rate)
+
     def hold(self, now: float, retry_after: float | None) -> float:
         """Let nothing go for `retry_after` seconds (None: exponential); returns the moment it ends."""
         if now >= self.not_before:

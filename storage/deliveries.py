@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.lanes import Key
@@ -49,7 +49,12 @@ class OpenRequest:
     request_id: str
     client_id: str
     total: int
+    identity_type: str
+    deadline_at: float
+    options: str
+    payload: bytes
     first_seq: int
+    remaining: int
 
 
 _QUEUED = tuple(table.c[name] for name in QueuedRow.__slots__)
@@ -68,13 +73,23 @@ def _open(key: Key) -> ColumnElement[bool]:
 async def open_requests(tx: AsyncConnection, key: Key, *, after_seq: int) -> list[OpenRequest]:
     """The requests with open deliveries in a lane that were accepted after `after_seq`, oldest first."""
     grouped = (
-        select(table.c.request_id, func.min(table.c.seq).label("first_seq"))
+        select(table.c.request_id, func.min(table.c.seq).label("first_seq"), func.count().label("remaining"))
         .where(_open(key), table.c.seq > after_seq)
         .group_by(table.c.request_id)
         .subquery()
     )
     rows = await tx.execute(
-        select(grouped.c.request_id, requests.c.client_id, requests.c.total, grouped.c.first_seq)
+        select(
+            grouped.c.request_id,
+            requests.c.client_id,
+            requests.c.total,
+            requests.c.identity_type,
+            requests.c.deadline_at,
+            requests.c.options,
+            requests.c.payload,
+            grouped.c.first_seq,
+            grouped.c.remaining,
+        )
         .join(requests, requests.c.id == grouped.c.request_id)
         .order_by(grouped.c.first_seq)
     )
@@ -125,9 +140,13 @@ async def has_open(tx: AsyncConnection, key: Key) -> bool:
 
 _WAITING = table.c.state.in_(("accepted", "ready"))
 
+_OURS_ALREADY = and_(  # the commit whose answer was lost had succeeded
+    table.c.state == "sending", table.c.term == bindparam("term"), table.c.attempts == bindparam("attempts")
+)
+
 _intend = (
     update(table)
-    .where(table.c.id == bindparam("row"), _WAITING)
+    .where(table.c.id == bindparam("row"), or_(_WAITING, _OURS_ALREADY))
     .values({name: bindparam(name) for name in (
         "term", "attempts", "user_id", "channel_id", "conversation_id", "service_url", "wire_started_at",
         "next_at", "trace",

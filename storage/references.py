@@ -6,6 +6,7 @@ is newer.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import and_, or_, select, update
@@ -13,6 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.tables import conversation_references as table
 from storage.upsert import upsert
+
+FIND_CHUNK = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,33 +146,30 @@ async def forget_conversation(
 
 
 async def find(
-    tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str | None, person: str
-) -> tuple[Reference, bool] | None:
-    """The newest reference of a user or channel id with whether it is active; any tenant when `tenant_id` is None."""
-    condition = and_(
-        table.c.bot_id == bot_id,
-        table.c.channel == channel,
-        or_(table.c.user_id == person, table.c.channel_id == person),
-    )
-    if tenant_id is not None:
-        condition = and_(condition, table.c.tenant_id == tenant_id)
-    row = (
-        (await tx.execute(select(table).where(condition).order_by(table.c.learned_at.desc()).limit(1)))
-        .mappings()
-        .first()
-    )
-    if row is None:
-        return None
-    return (
-        Reference(
-            bot_id=row["bot_id"],
-            channel=row["channel"],
-            tenant_id=row["tenant_id"],
-            user_id=row["user_id"],
-            channel_id=row["channel_id"],
-            conversation_id=row["conversation_id"],
-            service_url=row["service_url"],
-            learned_at=row["learned_at"],
-        ),
-        bool(row["active"]),
-    )
+    tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str | None, persons: Sequence[str]
+) -> dict[str, tuple[Reference, bool]]:
+    """The newest reference of each user or channel id, with whether it is active; None: in any tenant."""
+    found: dict[str, tuple[Reference, bool]] = {}
+    for start in range(0, len(persons), FIND_CHUNK):
+        chunk = persons[start : start + FIND_CHUNK]
+        condition = and_(
+            table.c.bot_id == bot_id,
+            table.c.channel == channel,
+            or_(table.c.user_id.in_(chunk), table.c.channel_id.in_(chunk)),
+        )
+        if tenant_id is not None:
+            condition = and_(condition, table.c.tenant_id == tenant_id)
+        rows = (await tx.execute(select(table).where(condition).order_by(table.c.learned_at))).mappings()
+        for row in rows:
+            reference = Reference(
+                bot_id=row["bot_id"],
+                channel=row["channel"],
+                tenant_id=row["tenant_id"],
+                user_id=row["user_id"],
+                channel_id=row["channel_id"],
+                conversation_id=row["conversation_id"],
+                service_url=row["service_url"],
+                learned_at=row["learned_at"],
+            )
+            found[row["user_id"]] = found[row["channel_id"]] = (reference, bool(row["active"]))
+    return found

@@ -1,0 +1,614 @@
+"""Empties one lane: load → resolve → pace → commit the intent → send → record. One drain per lane, under one term.
+
+    rows ──load──▶ resolve ──▶ open ──▶ ready ──release──▶ ┌ one transaction ┐ ──▶ send ──▶ outcome ─┐
+                     │  ▲ look-up (gate)     fair order    │ results+intents │                       │
+                     ▼  │                                  └────────▲────────┘ ◀─────────────────────┘
+                    cold                                            results wait here for the next commit
+
+The pump is the only one that commits. Each of its rounds writes, in one transaction, what became of the deliveries
+that were answered and the intents of those that the pacer releases now; only then those go on the wire. So a kill
+leaves in doubt what was on the wire and nothing else, and at full speed one disk flush serves many deliveries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field, replace
+from typing import Any, assert_never
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from adapters.base import (
+    BotId,
+    Channel,
+    DeliveryId,
+    Fault,
+    FaultClass,
+    Lane,
+    Looker,
+    LookLater,
+    MayNotLook,
+    NotSent,
+    NotThere,
+    Outcome,
+    SeenAs,
+    Uncertain,
+)
+from identity.resolver import Resolver
+from notify import delivery as machine
+from notify.chores import ChoreBook
+from notify.delivery import FINAL, Delivery, Policy, State, Verdict
+from notify.feed import Feed
+from notify.gate import ChoreGate, LaneGate
+from notify.item import Item
+from notify.ledger import CLAIM_SECONDS, Batch, Ledger
+from notify.pacing import Learner, Pacer
+from notify.texts import REASONS
+from storage import deliveries, lanes
+from storage.engine import Database
+
+log = logging.getLogger("herald.drain")
+
+RESULTS_WAIT_SECONDS = 0.02  # answers wait at most this long for the next intents, to share their commit
+RESULTS_MOST = 64
+LEAD_MOST_SECONDS = 0.05
+PROBE_FIRST_SECONDS = 2.0
+PROBE_MOST_SECONDS = 300.0
+UPKEEP_SECONDS = CLAIM_SECONDS / 4
+LINGER_SECONDS = 1.0
+DATABASE_RETRY_SECONDS = 1.0
+EXPIRED_AT_ONCE = 500
+LOOKS_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """Wall time for what is stored, monotonic time for what is waited for, and a source of jitter in [-1, 1]."""
+
+    wall: Callable[[], float]
+    monotonic: Callable[[], float]
+    jitter: Callable[[], float] = field(default=lambda: random.uniform(-1, 1))  # noqa: S311 - spreads retries
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What every drain of a channel works with."""
+
+    database: Database
+    channel: Channel
+    resolver: Resolver
+    looker: Looker | None
+    chores: ChoreBook
+    policy: Policy
+    clocks: Clocks
+    wake: Callable[[Lane], None]
+
+
+class Drain:
+    """One lane's work, from a claim to its release."""
+
+    def __init__(self, lane: Lane, shop: Workshop, claim: lanes.Claim) -> None:
+        self.lane = lane
+        self._shop = shop
+        self._ledger = Ledger(shop.database, lane, claim.term)
+        self._pace = shop.channel.pace()
+        now = shop.clocks.monotonic()
+        learner = None
+        if self._pace.learns:
+            start = self._pace.buckets[self._pace.send].rate
+            learner = Learner.begin(start, now, claim.learned.get("rate"))
+        self.pacer = Pacer(self._pace.send, self._pace.buckets, now, learner)
+        self.gate = LaneGate(self.pacer, clock=shop.clocks.monotonic)
+        self.feed = Feed(self, shop, self._ledger.key, opens=self._pace.opens, in_flight=self._pace.in_flight)
+        self._chore_gate = ChoreGate(
+            self.gate, self.pacer, clock=shop.clocks.monotonic, busy=lambda: len(self.feed.ready) > 0
+        )
+        self.paused = claim.paused
+        self._resumed = asyncio.Event()
+        self._lookup_fault: str | None = None
+        self._unwritten_pause: lanes.Pause | None = None
+        self._unwritten_resume = False
+        self._results: list[Item] = []
+        self._results_since = 0.0
+        self._flying: dict[asyncio.Task[None], Item] = {}
+        self._lead = 0.0
+        self._send_took_last_turn = False
+        self._wakeup = asyncio.Event()
+        self._stopping = False
+        self._looking: set[str] = set()
+        self._looks = asyncio.Semaphore(LOOKS_AT_ONCE)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.written_rate = learner.rate if learner else None
+
+    # ------------------------------------------------------------------ life
+
+    async def run(self) -> None:
+        """Work until nothing is left or `stop` is called. Raises LaneLost when the lane was taken over."""
+        await self._recover()
+        self._spawn(self.feed.run())
+        self._spawn(self._upkeep())
+        self._spawn(self._shop.chores.run(self.lane, self._chore_gate, self.feed.chores_wanted))
+        try:
+            await self._pump()
+        finally:
+            for task in list(self._tasks):
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.shield(self._leave())
+
+    def wake(self) -> None:
+        """There may be new work."""
+        self.feed.look_again()
+        self._wakeup.set()
+
+    def stop(self) -> None:
+        """Release nothing more; `run` returns when what is on the wire has been answered and written."""
+        self._stopping = True
+        self._wakeup.set()
+
+    def abandon(self) -> None:
+        """The grace time is over: what is still on the wire stays in doubt."""
+        for task in self._flying:
+            task.cancel()
+
+    async def _recover(self) -> None:
+        """What a former owner left in flight is in doubt; look for it before anything else."""
+        now = self._shop.clocks.wall()
+        async with self._shop.database.write() as tx:
+            await lanes.fence(tx, self._ledger.key, term=self._ledger.term, ttl=CLAIM_SECONDS)
+            count = await deliveries.recover(tx, self._ledger.key, term=self._ledger.term, now=now)
+            await deliveries.adopt(tx, self._ledger.key, term=self._ledger.term)
+        if count:
+            log.warning("found in flight", extra={"action": "lane_recovered", "lane": str(self.lane), "count": count})
+        await self.feed.load_uncertain(self._ledger.term)
+
+    async def _leave(self) -> None:
+        await asyncio.gather(*self._flying, return_exceptions=True)
+        try:
+            await self._commit([])
+            await self._ledger.release()
+        except lanes.LaneLost:
+            log.warning("lane lost", extra={"action": "lane_lost", "lane": str(self.lane)})
+        except SQLAlchemyError as error:
+            log.error(
+                "last results not written; they will be in doubt",
+                extra={"action": "database_unavailable", "lane": str(self.lane), "error": type(error).__name__},
+            )
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._wakeup.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("lane task failed", exc_info=error, extra={"action": "lane_task_failed", "lane": str(self.lane)})
+            self._stopping = True  # the runner starts the lane afresh
+
+    # ------------------------------------------------------------------ the pump
+
+    async def _pump(self) -> None:
+        quiet_since: float | None = None
+        while True:
+            self._wakeup.clear()
+            group = [] if self._stopping else self._release()
+            if group or self._results_are_due():
+                quiet_since = None
+                await self._commit_and_launch(group)
+                continue
+            if self._stopping and not self._flying and not self._results:
+                return
+            if self._is_done():
+                now = self._shop.clocks.monotonic()
+                quiet_since = now if quiet_since is None else quiet_since
+                if now - quiet_since >= LINGER_SECONDS:
+                    return
+            else:
+                quiet_since = None
+            await self._sleep(LINGER_SECONDS if quiet_since is not None else None)
+
+    def _is_done(self) -> bool:
+        return not (self._flying or self._results or self._looking or self.feed.busy or self.paused)
+
+    async def _sleep(self, most: float | None) -> None:
+        """Until something happens or the next moment that matters."""
+        moments = []
+        now = self._shop.clocks.monotonic()
+        if self._results:
+            moments.append(self._results_since + RESULTS_WAIT_SECONDS)
+        if len(self.feed.ready) and len(self._flying) < self._pace.in_flight and not self._stopping:
+            if self.paused is None:
+                moments.append(max(self.pacer.send.ready_at(now) - self._lead, now + 0.0005))
+            elif not any(item.probe for item in self._flying.values()):
+                moments.append(now + max(self.paused.probe_at - self._shop.clocks.wall(), 0.0))
+        if most is not None:
+            moments.append(now + most)
+        timeout = max(min(moments) - now, 0.0) if moments else None
+        if timeout is None:
+            await self._wakeup.wait()
+            return
+        try:
+            async with asyncio.timeout(timeout):
+                await self._wakeup.wait()
+        except TimeoutError:
+            pass
+
+    def _release(self) -> list[Item]:
+        """The deliveries that may leave now, in fair order."""
+        slots = self._pace.in_flight - len(self._flying)
+        if slots <= 0 or not len(self.feed.ready):
+            return []
+        if self.paused is not None:
+            return self._release_probe()
+        if self.gate.others_wait_for_send_bucket and self._send_took_last_turn:
+            self._send_took_last_turn = False
+            return []
+        now = self._shop.clocks.monotonic()
+        count = self.pacer.send.available(now + self._lead, min(slots, len(self.feed.ready)))
+        group = self._pop(count)
+        if group:
+            self._send_took_last_turn = True
+            self.pacer.took_send(now + self._lead, len(group))
+        return group
+
+    def _release_probe(self) -> list[Item]:
+        """A paused lane tries one delivery when the time for it has come."""
+        if self.paused is None or any(item.probe for item in self._flying.values()):
+            return []
+        if (
+            self._shop.clocks.wall() < self.paused.probe_at
+            or self.pacer.send.ready_at(self._shop.clocks.monotonic()) > self._shop.clocks.monotonic()
+        ):
+            return []
+        group = self._pop(1)
+        for item in group:
+            item.probe = True
+            self.pacer.took_send(self._shop.clocks.monotonic(), 1)
+        return group
+
+    def _pop(self, count: int) -> list[Item]:
+        group: list[Item] = []
+        while len(group) < count and len(self.feed.ready):
+            item = self.feed.ready.pop()
+            if item.delivery.state in FINAL:
+                continue  # the deadline overtook it while it waited
+            if item.delivery.deadline_at <= self._shop.clocks.wall():
+                self.apply(item, machine.DeadlinePassed())
+                continue
+            group.append(item)
+        self.feed.hungry()
+        return group
+
+    async def _commit_and_launch(self, group: list[Item]) -> None:
+        """Commit results and intents together; only then put the group on the wire."""
+        now = self._shop.clocks.wall()
+        for item in group:
+            item.delivery = self._step(item, machine.Intended(), now).delivery
+        started = self._shop.clocks.monotonic()
+        try:
+            await asyncio.shield(self._commit(group))
+        except SQLAlchemyError as error:
+            self._take_back(group)
+            log.error(
+                "database not writable; holding results",
+                extra={"action": "database_unavailable", "lane": str(self.lane), "error": type(error).__name__},
+            )
+            await asyncio.sleep(DATABASE_RETRY_SECONDS)
+            return
+        if not group:
+            return
+        took = self._shop.clocks.monotonic() - started
+        self._lead = min(0.8 * self._lead + 0.2 * took, LEAD_MOST_SECONDS)
+        await self._await_turn(started, took, len(group))
+        for item in group:
+            item.was, item.term = State.SENDING, self._ledger.term
+            task = asyncio.create_task(self._send(item))
+            self._flying[task] = item
+
+    async def _await_turn(self, started: float, took: float, count: int) -> None:
+        """The commit was foreseen to last `lead`: wait the rest if it was faster, move the bucket if it was slower."""
+        planned = started + self._lead
+        now = self._shop.clocks.monotonic()
+        if now < planned and self.pacer.send.rate < 1000:
+            await asyncio.sleep(planned - now)
+        elif now > planned:
+            self.pacer.send.settle(now, count)
+
+    def _take_back(self, group: list[Item]) -> None:
+        """The intents were not committed: nothing left, so the deliveries keep their places."""
+        for item in reversed(group):
+            item.delivery = replace(item.delivery, state=State.READY, attempts=item.delivery.attempts - 1)
+            item.probe = False
+            self.feed.put_back(item)
+
+    async def _commit(self, group: list[Item]) -> None:
+        """One transaction for everything that waits to be written, and the group's intents."""
+        results, self._results = self._results, []
+        batch = Batch(
+            results=results,
+            moves=self.feed.take_moves(),
+            intents=group,
+            pause=self._unwritten_pause,
+            resume=self._unwritten_resume,
+            learned=self._lesson(),
+        )
+        if not batch:
+            return
+        try:
+            closed = await self._ledger.commit(batch, now=self._shop.clocks.wall())
+        except BaseException:
+            self._results = results + self._results
+            self.feed.return_moves(batch.moves)
+            raise
+        self._unwritten_pause, self._unwritten_resume = None, False
+        for item in results:
+            self._after_write(item)
+        for move in batch.moves:
+            self.feed.gone(move.item)
+            self._shop.wake(replace(self.lane, tenant=move.to))
+        for request_id in closed:
+            log.info("request closed", extra={"action": "request_closed", "request": request_id})
+
+    def _lesson(self) -> dict[str, float] | None:
+        """What pacing has learnt since it was last written, rounded so that it is not written for nothing."""
+        learner = self.pacer.learner
+        if learner is None or learner.rate == self.written_rate:
+            return None
+        self.written_rate = learner.rate
+        return {"rate": learner.rate}
+
+    def _after_write(self, item: Item) -> None:
+        item.was = item.delivery.state
+        item.term = self._ledger.term
+        match item.delivery.state:
+            case State.READY | State.ACCEPTED:
+                self.feed.again(item)
+            case State.UNCERTAIN:
+                self.look_for(item)
+            case State.SENDING:
+                raise machine.ImpossibleEvent("a result cannot leave a delivery in flight")
+            case _:
+                self.feed.gone(item)
+
+    def _results_are_due(self) -> bool:
+        if self._unwritten_pause or self._unwritten_resume or self.feed.has_moves:
+            return True
+        if not self._results:
+            return False
+        waited = self._shop.clocks.monotonic() - self._results_since
+        return waited >= RESULTS_WAIT_SECONDS or len(self._results) >= RESULTS_MOST or self._stopping
+
+    # ------------------------------------------------------------------ one send
+
+    async def _send(self, item: Item) -> None:
+        """Exactly one call on the wire, and its outcome into the machine."""
+        task = asyncio.current_task()
+        address = item.delivery.address
+        try:
+            if address is None:
+                raise machine.ImpossibleEvent("a delivery without an address was released")
+            outcome = await self._shop.channel.send(BotId(self.lane.bot), address, item.prepared, DeliveryId(item.id))
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            log.exception("adapter failed", extra={"action": "adapter_failed", "delivery": item.id})
+            outcome = Uncertain(_internal(error))
+        finally:
+            if task is not None:
+                self._flying.pop(task, None)
+        self._note(outcome, item)
+        self.apply(item, machine.Answered(outcome))
+
+    def _note(self, outcome: Outcome, item: Item) -> None:
+        """What an answer says about the lane as a whole."""
+        item.probe = False
+        match outcome:
+            case NotSent(fault) if fault.klass is FaultClass.CONFIGURATION or not fault.costs_attempt:
+                return
+            case _:
+                self.answered_well()
+
+    def apply(self, item: Item, event: machine.Event) -> None:
+        """Run the machine and do what it asks; a changed stored state waits for the next commit."""
+        before = item.delivery
+        step = self._step(item, event, self._shop.clocks.wall())
+        item.delivery = step.delivery
+        for effect in step.effects:
+            self._do(effect, item, before)
+        if _must_be_written(item):
+            if not self._results:
+                self._results_since = self._shop.clocks.monotonic()
+            self._results.append(item)
+        self._wakeup.set()
+
+    def _step(self, item: Item, event: machine.Event, now: float) -> machine.Step:
+        return machine.step(item.delivery, event, now=now, policy=self._shop.policy, jitter=self._shop.clocks.jitter())
+
+    def _do(self, effect: machine.Effect, item: Item, before: Delivery) -> None:
+        match effect:
+            case machine.HoldBucket(bucket, retry_after):
+                lesson = bucket is not None
+                self.pacer.hold(bucket, self._shop.clocks.monotonic(), retry_after, lesson=lesson)
+                log.info(
+                    "platform paused a method",
+                    extra={"action": "throttled", "lane": str(self.lane), "method": bucket, "seconds": retry_after},
+                )
+            case machine.PauseLane(fault):
+                self.pause(fault)
+            case machine.DropAddress(repair):
+                if before.address is not None:
+                    self.feed.forget(item, before.address, repair)
+            case _:
+                assert_never(effect)
+
+    # ------------------------------------------------------------------ lane faults
+
+    def pause(self, fault: Fault) -> None:
+        """Hold the lane with the fault's reason; the next probe comes later each time one fails."""
+        now = self._shop.clocks.wall()
+        if self.paused is not None and now < self.paused.probe_at:
+            return  # others that were on the wire together met the same fault
+        probes = self.paused.probes + 1 if self.paused is not None else 0
+        wait = min(PROBE_FIRST_SECONDS * 2.0**probes, PROBE_MOST_SECONDS)
+        since = self.paused.paused_at if self.paused is not None else now
+        self.paused = lanes.Pause(fault.reason, fault.code[:255], fault.remedy, since, now + wait, probes)
+        self._unwritten_pause, self._unwritten_resume = self.paused, False
+        log.error(
+            "lane paused",
+            extra={
+                "action": "lane_paused",
+                "lane": str(self.lane),
+                "reason": fault.reason,
+                "code": fault.code,
+                "probe_in": wait,
+            },
+        )
+        self._wakeup.set()
+
+    def _resume(self) -> None:
+        self.paused, self._unwritten_pause, self._unwritten_resume = None, None, True
+        self._resumed.set()
+        log.info("lane resumed", extra={"action": "lane_resumed", "lane": str(self.lane)})
+        self._wakeup.set()
+
+    def healed(self) -> None:
+        """Something happened that may have healed the lane (an install, a new token): try at once."""
+        if self.paused is not None:
+            self._resume()
+        self.feed.retry_now()
+        self.wake()
+
+    def answered_well(self) -> None:
+        """The platform answered a call of the lane as it should: a pause is over."""
+        self.pacer.send.went_well()
+        if self.paused is not None:
+            self._resume()
+
+    async def until_probe(self) -> None:
+        """Wait until a paused lane may try again."""
+        while self.paused is not None and (wait := self.paused.probe_at - self._shop.clocks.wall()) > 0:
+            self._resumed.clear()
+            try:
+                async with asyncio.timeout(wait):
+                    await self._resumed.wait()
+            except TimeoutError:
+                pass
+
+    def placed(self) -> None:
+        """The entry lane found tenants to ask."""
+        if self.paused is not None:
+            self._resume()
+        self._wakeup.set()
+
+    def wake_pump(self) -> None:
+        """Something is ready, or has to be written."""
+        self._wakeup.set()
+
+    def lookups_at_fault(self, fault: Fault) -> None:
+        """Look-ups are misconfigured: shown as a pause of the lane, while known people are still reached."""
+        if self.paused is None and self._lookup_fault != fault.reason:
+            now = self._shop.clocks.wall()
+            self._lookup_fault = fault.reason
+            self._unwritten_pause = lanes.Pause(fault.reason, fault.code[:255], fault.remedy, now, now, 0)
+            log.error(
+                "look-ups misconfigured",
+                extra={"action": "lookups_paused", "lane": str(self.lane), "reason": fault.reason, "code": fault.code},
+            )
+            self._wakeup.set()
+
+    def lookups_healed(self) -> None:
+        """A look-up was answered."""
+        if self._lookup_fault is not None:
+            self._lookup_fault = None
+            if self.paused is None:
+                self._unwritten_pause, self._unwritten_resume = None, True
+                self._wakeup.set()
+
+    # ------------------------------------------------------------------ looking back
+
+    def look_for(self, item: Item) -> None:
+        """Ask the platform whether an uncertain delivery arrived, where that is possible."""
+        if item.id not in self._looking:
+            self._looking.add(item.id)
+            self._spawn(self._look(item))
+
+    async def _look(self, item: Item) -> None:
+        try:
+            await self._wait_until(item.delivery.next_at)
+            async with self._looks:
+                event = await self._ask(item)
+        finally:
+            self._looking.discard(item.id)
+        if item.delivery.state is State.UNCERTAIN:
+            self.apply(item, event)
+            if item.delivery.state is State.UNCERTAIN and not _must_be_written(item):
+                self.look_for(item)
+
+    async def _ask(self, item: Item) -> machine.Event:
+        address = item.delivery.address
+        reason = item.delivery.verdict or Verdict("no_clear_answer")
+        if item.delivery.deadline_at <= self._shop.clocks.wall():
+            return machine.DeadlinePassed()
+        if self._shop.looker is None or address is None:
+            return machine.CannotLook(replace(reason, remedy=REASONS["no_clear_answer"].remedy))
+        since = item.row.wire_started_at or self._shop.clocks.wall()
+        look = await self._shop.looker(BotId(self.lane.bot), address, DeliveryId(item.id), since, self.gate)
+        match look:
+            case SeenAs(message_id):
+                return machine.Looked(message_id)
+            case NotThere():
+                return machine.Looked(None)
+            case MayNotLook(_, remedy):
+                return machine.CannotLook(replace(reason, remedy=remedy))
+            case LookLater(after, _):
+                return machine.LookPostponed(after)
+            case _:
+                assert_never(look)
+
+    async def _wait_until(self, moment: float | None) -> None:
+        if moment is not None and (wait := moment - self._shop.clocks.wall()) > 0:
+            await asyncio.sleep(wait)
+
+    # ------------------------------------------------------------------ upkeep
+
+    async def _upkeep(self) -> None:
+        """Keep the claim while nothing is written, and end what is past its deadline."""
+        while True:
+            try:
+                await self._ledger.renew()
+                await self._expire()
+            except SQLAlchemyError as error:
+                log.error(
+                    "claim not renewed",
+                    extra={"action": "database_unavailable", "lane": str(self.lane), "error": type(error).__name__},
+                )
+            await asyncio.sleep(UPKEEP_SECONDS)
+
+    async def _expire(self) -> None:
+        now = self._shop.clocks.wall()
+        async with self._shop.database.read() as tx:
+            rows = await deliveries.past_deadline(tx, self._ledger.key, now=now, limit=EXPIRED_AT_ONCE)
+        for item in await self.feed.items_of(rows, self._ledger.term):
+            if item.delivery.state in (State.ACCEPTED, State.READY, State.UNCERTAIN) and item.id not in self._looking:
+                self.apply(item, machine.DeadlinePassed())
+
+
+def _must_be_written(item: Item) -> bool:
+    """Waiting states live in memory until an intent or a result; everything else is written before it counts."""
+    waiting = item.delivery.state in machine.WAITING
+    return not (waiting and item.was in machine.WAITING) and item.delivery.state is not State.SENDING
+
+
+def _internal(error: Exception) -> Fault:
+    return Fault(
+        FaultClass.UNCERTAIN,
+        "no_clear_answer",
+        REASONS["no_clear_answer"].remedy,
+        "internal_error",
+        type(error).__name__,
+    )

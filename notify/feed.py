@@ -1,0 +1,477 @@
+"""What a drain works on: loads open rows, finds out where they go, and keeps the ready ones in fair order.
+
+    rows → load → known (stored) ─────────────▶ open (if needed) ─▶ ready
+                    │ unknown                      ▲
+                    ▼                              │
+                  cold ──look-up through the gate──┘
+
+A request's rows are loaded in chunks, so memory stays small however long the queue is. Everything here is memory
+only: a row changes when the drain commits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, assert_never
+
+import orjson
+from sqlalchemy.exc import SQLAlchemyError
+
+from adapters.base import Address, Fault, FaultClass, NotSent, Refused, Repair, TenantId, TraceStep
+from identity.answers import Found, Later, Missing, Resolution
+from identity.resolver import Placement
+from notify import delivery as machine
+from notify.delivery import FINAL, OnUncertain, State, Verdict
+from notify.identities import identity_problem
+from notify.item import Item, OpenRequest, item_from_row
+from notify.ledger import Move
+from notify.pacing import FairQueue
+from notify.texts import REASONS
+from storage import deliveries
+from storage.deliveries import QueuedRow
+from storage.lanes import Key
+
+if TYPE_CHECKING:
+    from notify.drain import Drain, Workshop
+
+log = logging.getLogger("herald.drain")
+
+CHUNK = 200  # rows loaded at once for one request
+COLD_MOST = 1000  # e-mails in one round of look-ups
+MEMORY_MOST = 20_000  # deliveries of one lane in memory
+NO_INSTALLATION_SECONDS = 60.0  # an install wakes the lane at once; this is the slow way
+NO_INSTALLATION = Fault(FaultClass.CONFIGURATION, "not_installed", REASONS["not_installed"].remedy, "no_installation")
+
+
+class Feed:
+    """The stock of one drain."""
+
+    def __init__(self, drain: Drain, shop: Workshop, key: Key, *, opens: bool, in_flight: int) -> None:
+        self._drain = drain
+        self._shop = shop
+        self._key = key
+        self._opens = opens
+        self._chunk = max(CHUNK, 4 * in_flight)
+        self.ready: FairQueue[Item] = FairQueue()
+        self.chores_wanted = asyncio.Event()
+        self._held: dict[str, Item] = {}
+        self._requests: dict[str, OpenRequest] = {}
+        self._last_seq = 0
+        self._rescan = True
+        self._rescan_at: float | None = None
+        self._unresolved: list[Item] = []
+        self._cold: dict[str, list[Item]] = defaultdict(list)
+        self._looking_up: asyncio.Task[None] | None = None
+        self._opening: set[asyncio.Task[None]] = set()
+        self._open_slots = asyncio.Semaphore(in_flight)
+        self._forgetting: set[asyncio.Task[None]] = set()
+        self._later: list[tuple[float, int, Item]] = []
+        self._ticket = itertools.count()
+        self._moves: list[Move] = []
+        self._hunger = asyncio.Event()
+
+    # ------------------------------------------------------------------ what the drain asks
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is in memory, being worked on, or still to be loaded."""
+        return bool(self._held or self._rescan or self._requests or self._moves or self.chores_wanted.is_set())
+
+    @property
+    def has_moves(self) -> bool:
+        return bool(self._moves)
+
+    def hungry(self) -> None:
+        """The ready queue got shorter."""
+        self._hunger.set()
+
+    def look_again(self) -> None:
+        """There may be new rows or chores."""
+        self._rescan = True
+        self.chores_wanted.set()
+        self._hunger.set()
+
+    def put_back(self, item: Item) -> None:
+        """A delivery whose intent was not committed keeps its place."""
+        self.ready.put_back(item.request.client_id, item.request.id, item.request.total, item)
+
+    def again(self, item: Item) -> None:
+        """A delivery that came back from the wire (or from a repair) and may be tried again."""
+        now = self._shop.clocks.wall()
+        due = item.delivery.next_at or now
+        if due > now:
+            heapq.heappush(self._later, (due, next(self._ticket), item))
+        elif item.delivery.state is State.ACCEPTED:
+            self._unresolved.append(item)
+        else:
+            self.put_back(item)
+        self._hunger.set()
+
+    def gone(self, item: Item) -> None:
+        """A delivery is final and written, or belongs to another lane now."""
+        if self._held.pop(item.id, None) is None:
+            return
+        request = item.request
+        request.loaded -= 1
+        request.remaining -= 1
+        if request.exhausted and request.loaded <= 0:
+            self._requests.pop(request.id, None)
+        self._hunger.set()
+
+    def take_moves(self) -> list[Move]:
+        """The deliveries that go to another lane with the next commit."""
+        moves, self._moves = self._moves, []
+        return moves
+
+    def return_moves(self, moves: list[Move]) -> None:
+        """That commit failed."""
+        self._moves = moves + self._moves
+
+    def forget(self, item: Item, address: Address, repair: Repair) -> None:
+        """What was stored about a person proved stale."""
+        person = repair is Repair.IDENTITY
+        task = asyncio.create_task(self._shop.resolver.forget(self._drain.lane, address, person=person))
+        self._forgetting.add(task)
+        task.add_done_callback(self._forgetting.discard)
+
+    def retry_now(self) -> None:
+        """Something was healed: what waits for a later moment is tried at once."""
+        waiting, self._later = self._later, []
+        for _, _, item in waiting:
+            if item.delivery.state not in FINAL:
+                item.delivery = replace(item.delivery, next_at=self._shop.clocks.wall())
+                self.again(item)
+
+    def pending(self) -> dict[str, int]:
+        """Open deliveries of each request in this lane, as far as they have been counted."""
+        return {request.id: request.remaining for request in self._requests.values()}
+
+    # ------------------------------------------------------------------ the loop
+
+    async def run(self) -> None:
+        """Keep the ready queue stocked."""
+        try:
+            while True:
+                self._hunger.clear()
+                self._take_due()
+                if await self._restock():
+                    continue
+                await self._sleep()
+        finally:
+            await self._stop_helpers()
+
+    async def _stop_helpers(self) -> None:
+        helpers = [*self._opening, *self._forgetting, *([self._looking_up] if self._looking_up else [])]
+        for task in helpers:
+            task.cancel()
+        await asyncio.gather(*helpers, return_exceptions=True)
+
+    async def _restock(self) -> bool:
+        """One piece of work; False when there is nothing to do now."""
+        try:
+            if self._rescan:
+                await self._find_requests()
+                return True
+            if self._unresolved:
+                batch, self._unresolved = self._unresolved[:COLD_MOST], self._unresolved[COLD_MOST:]
+                await self._resolve(batch)
+                return True
+            request = self._neediest()
+            if request is None:
+                return False
+            await self._load(request)
+        except SQLAlchemyError as error:
+            log.error(
+                "database not readable",
+                extra={"action": "database_unavailable", "lane": str(self._drain.lane), "error": type(error).__name__},
+            )
+            await asyncio.sleep(1.0)
+        return True
+
+    async def _sleep(self) -> None:
+        moments = [moment for moment in (self._rescan_at, self._later[0][0] if self._later else None) if moment]
+        timeout = max(min(moments) - self._shop.clocks.wall(), 0.001) if moments else None
+        try:
+            async with asyncio.timeout(timeout):
+                await self._hunger.wait()
+        except TimeoutError:
+            pass
+
+    def _take_due(self) -> None:
+        now = self._shop.clocks.wall()
+        while self._later and self._later[0][0] <= now:
+            item = heapq.heappop(self._later)[2]
+            if item.delivery.state not in FINAL:
+                self.again(item)
+        if self._rescan_at is not None and self._rescan_at <= now:
+            self._rescan_at, self._rescan, self._last_seq = None, True, 0
+            for request in self._requests.values():
+                request.cursor, request.exhausted = 0, False
+
+    # ------------------------------------------------------------------ loading
+
+    async def _find_requests(self) -> None:
+        """Requests with open rows in the lane that are not known yet, and when the next postponed row is due."""
+        self._rescan = False
+        now = self._shop.clocks.wall()
+        async with self._shop.database.read() as tx:
+            found = await deliveries.open_requests(tx, self._key, after_seq=self._last_seq)
+            due = await deliveries.next_due(tx, self._key, after=now)
+        for row in found:
+            self._last_seq = max(self._last_seq, row.first_seq)
+            if row.request_id not in self._requests:
+                self._requests[row.request_id] = self._request(row)
+            else:
+                self._requests[row.request_id].exhausted = False
+        if due is not None:
+            self._rescan_at = due if self._rescan_at is None else min(due, self._rescan_at)
+
+    def _request(self, row: deliveries.OpenRequest) -> OpenRequest:
+        options = json.loads(row.options)
+        return OpenRequest(
+            id=row.request_id,
+            client_id=row.client_id,
+            total=row.total,
+            identity_type=row.identity_type,
+            deadline_at=row.deadline_at,
+            on_uncertain=OnUncertain(options.get("onUncertain", OnUncertain.HOLD)),
+            prepared=self._shop.channel.prepare(orjson.loads(row.payload)),
+            remaining=row.remaining,
+        )
+
+    def _neediest(self) -> OpenRequest | None:
+        """The request that should be loaded next: the smallest of those that run low."""
+        if len(self._held) >= MEMORY_MOST:
+            return None
+        low = [r for r in self._requests.values() if not r.exhausted and r.loaded < self._chunk / 2]
+        return min(low, key=lambda request: (request.loaded > 0, request.total), default=None)
+
+    async def _load(self, request: OpenRequest) -> None:
+        now = self._shop.clocks.wall()
+        async with self._shop.database.read() as tx:
+            rows = await deliveries.load(
+                tx, self._key, request.id, after_seq=request.cursor, now=now, limit=self._chunk
+            )
+        if rows:
+            request.cursor = rows[-1].seq
+        request.exhausted = len(rows) < self._chunk
+        for row in rows:
+            if row.id not in self._held:
+                self._admit(self._item(row, request))
+        if request.exhausted and request.loaded <= 0:
+            self._requests.pop(request.id, None)
+
+    def _item(self, row: QueuedRow, request: OpenRequest, *, term: int = 0) -> Item:
+        prepared = request.prepared
+        if row.payload is not None:
+            prepared = self._shop.channel.prepare(orjson.loads(row.payload))
+        item = item_from_row(row, request, self._drain.lane, prepared, term=term)
+        self._held[item.id] = item
+        request.loaded += 1
+        return item
+
+    def _admit(self, item: Item) -> None:
+        if item.delivery.state is State.READY and item.delivery.address is not None:
+            self._make_ready(item)
+        else:
+            item.delivery = replace(item.delivery, state=State.ACCEPTED, address=None)
+            self._unresolved.append(item)
+
+    async def load_uncertain(self, term: int) -> None:
+        """Deliveries that are in doubt since before this drain began."""
+        async with self._shop.database.read() as tx:
+            rows = await deliveries.in_state(tx, self._key, str(State.UNCERTAIN), limit=MEMORY_MOST)
+        for item in await self.items_of(rows, term):
+            self._drain.look_for(item)
+
+    async def items_of(self, rows: Iterable[QueuedRow], term: int) -> list[Item]:
+        """The items of these rows, from memory where they are there already."""
+        rows = list(rows)
+        unknown = [row for row in rows if row.id not in self._held]
+        if any(row.request_id not in self._requests for row in unknown):
+            async with self._shop.database.read() as tx:
+                for found in await deliveries.open_requests(tx, self._key, after_seq=0):
+                    self._requests.setdefault(found.request_id, self._request(found))
+        items = []
+        for row in rows:
+            request = self._requests.get(row.request_id)
+            if row.id in self._held:
+                items.append(self._held[row.id])
+            elif request is not None:
+                items.append(self._item(row, request, term=term))
+        return items
+
+    # ------------------------------------------------------------------ resolving
+
+    async def _resolve(self, items: Sequence[Item]) -> None:
+        """From what is stored; what is not stored goes to the look-ups."""
+        askable = [item for item in items if item.delivery.state is State.ACCEPTED and not self._is_hopeless(item)]
+        by_mail = [item for item in askable if item.request.identity_type == "resolve"]
+        by_id = [item for item in askable if item.request.identity_type != "resolve"]
+        if self._drain.lane.is_entry:
+            await self._place(by_mail, by_id)
+            return
+        if by_id:
+            found = await self._shop.resolver.known_ids(self._drain.lane, [item.row.identity for item in by_id])
+            for item in by_id:
+                self._resolved(item, found[item.row.identity])
+        if by_mail:
+            addresses = list(dict.fromkeys(item.row.identity for item in by_mail))
+            known = await self._shop.resolver.known(self._drain.lane, addresses)
+            for item in by_mail:
+                resolution = known.get(item.row.identity)
+                if resolution is None:
+                    self._cold[item.row.identity].append(item)
+                else:
+                    self._resolved(item, resolution)
+        self._start_look_ups()
+
+    def _is_hopeless(self, item: Item) -> bool:
+        """An identity that cannot be anybody's ends here, and so does what is past its deadline."""
+        if item.delivery.deadline_at <= self._shop.clocks.wall():
+            self._drain.apply(item, machine.DeadlinePassed())
+            return True
+        reason = identity_problem(self._drain.lane.channel, item.request.identity_type, item.row.identity)
+        if reason is not None:
+            self._drain.apply(item, machine.NotReachable(_verdict(reason, "")))
+        return reason is not None
+
+    def _resolved(self, item: Item, resolution: Resolution) -> None:
+        if item.delivery.state is not State.ACCEPTED:
+            return
+        item.trace.extend(resolution.trace)
+        match resolution:
+            case Found(address):
+                self._drain.apply(item, machine.Resolved(address))
+                self._make_ready(item)
+            case Missing(reason, remedy):
+                rest = _candidates(item)
+                if rest and reason == "person_not_found":
+                    self._moves.append(Move(item, TenantId(rest[0]), json.dumps(rest[1:])))
+                    self._drain.wake_pump()
+                else:
+                    self._drain.apply(item, machine.NotReachable(_verdict(reason, remedy)))
+            case Later(retry_after, fault):
+                self._postpone(item, retry_after, fault)
+            case _:
+                assert_never(resolution)
+
+    def _postpone(self, item: Item, retry_after: float, fault: Fault) -> None:
+        """The platform could not be asked about this person now; others go on."""
+        self._drain.apply(item, machine.LookupPostponed(retry_after, replace(fault, klass=FaultClass.NOT_SENT)))
+        if fault.klass is FaultClass.CONFIGURATION:
+            self._drain.lookups_at_fault(fault)
+        self.again(item)
+
+    async def _place(self, by_mail: Sequence[Item], by_id: Sequence[Item]) -> None:
+        """The entry lane: decide which tenant's lane a delivery belongs to."""
+        resolver, lane = self._shop.resolver, self._drain.lane
+        placements: dict[str, Placement] = {}
+        if by_mail:
+            placements |= await resolver.choose_tenant(lane, [item.row.identity for item in by_mail])
+        if by_id:
+            placements |= await resolver.tenants_of_ids(lane, [item.row.identity for item in by_id])
+        for item in (*by_mail, *by_id):
+            placement = placements[item.row.identity]
+            item.trace.extend(placement.trace)
+            if placement.tenants:
+                rest = json.dumps(list(placement.tenants[1:]))
+                self._moves.append(Move(item, placement.tenants[0], rest))
+            else:
+                item.trace.clear()
+                self._drain.pause(NO_INSTALLATION)
+                waiting = replace(NO_INSTALLATION, klass=FaultClass.NOT_SENT)
+                self._drain.apply(item, machine.LookupPostponed(NO_INSTALLATION_SECONDS, waiting))
+                self.again(item)
+        if self._moves:
+            self._drain.placed()
+
+    # ------------------------------------------------------------------ look-ups
+
+    def _start_look_ups(self) -> None:
+        if self._cold and (self._looking_up is None or self._looking_up.done()):
+            self._looking_up = asyncio.create_task(self._look_up())
+
+    async def _look_up(self) -> None:
+        """Ask the platform about everyone who is not stored; one round at a time."""
+        while self._cold:
+            addresses = list(itertools.islice(self._cold, COLD_MOST))
+            asked = {address: self._cold.pop(address) for address in addresses}
+            try:
+                async for answers in self._shop.resolver.look_up(self._drain.lane, addresses, self._drain.gate):
+                    self._answer(asked, answers)
+            except Exception as error:
+                log.exception("look-up failed", extra={"action": "lookup_failed", "lane": str(self._drain.lane)})
+                fault = Fault(FaultClass.NOT_SENT, "lookup_failed", "", "internal_error", type(error).__name__)
+                self._answer(asked, {address: Later(30.0, fault) for address in asked})
+
+    def _answer(self, asked: dict[str, list[Item]], answers: Mapping[str, Resolution]) -> None:
+        for address, resolution in answers.items():
+            if not isinstance(resolution, Later):
+                self._drain.lookups_healed()
+            for item in asked.pop(address, ()):
+                self._resolved(item, resolution)
+
+    # ------------------------------------------------------------------ opening
+
+    def _make_ready(self, item: Item) -> None:
+        address = item.delivery.address
+        if self._opens and address is not None and address.conversation_id is None:
+            task = asyncio.create_task(self._open(item, address))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+            return
+        self.ready.add(item.request.client_id, item.request.id, item.request.total, item)
+        self._drain.wake_pump()
+
+    async def _open(self, item: Item, address: Address) -> None:
+        """Complete an address so that one call reaches it. Repeatable, so it needs no intent."""
+        async with self._open_slots:
+            if self._drain.paused is not None:
+                await self._drain.until_probe()
+            opened = await self._shop.channel.open(self._drain.lane.bot, address, self._drain.gate)
+        if item.delivery.state is not State.READY:
+            return
+        match opened:
+            case Address():
+                item.delivery = replace(item.delivery, address=opened)
+                self.ready.add(item.request.client_id, item.request.id, item.request.total, item)
+                self._drain.answered_well()
+            case NotSent(fault, retry_after):
+                if fault.klass is FaultClass.CONFIGURATION:
+                    self._drain.pause(fault)
+                self._drain.apply(
+                    item, machine.LookupPostponed(retry_after or 0.0, replace(fault, klass=FaultClass.NOT_SENT))
+                )
+                self.again(item)
+            case Refused(fault):
+                item.trace.append(_refused_step(fault))
+                self._drain.answered_well()
+                self._drain.apply(
+                    item, machine.NotReachable(Verdict(fault.reason, fault.code, fault.detail, fault.remedy))
+                )
+            case _:
+                assert_never(opened)
+        self._drain.wake_pump()
+
+
+def _verdict(reason: str, remedy: str) -> Verdict:
+    """A refusal of our own, with the remedy of the table of texts unless the source gave a better one."""
+    known = REASONS.get(reason)
+    return Verdict(reason, remedy=remedy or (known.remedy if known else ""))
+
+
+def _refused_step(fault: Fault) -> TraceStep:
+    return TraceStep("conversation", f"refused: {fault.reason} ({fault.code})", 0.0)
+
+
+def _candidates(item: Item) -> list[str]:
+    """The tenants that may still be asked about a person of an entry lane."""
+    return list(json.loads(item.row.candidates)) if item.row.candidates else []

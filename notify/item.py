@@ -1,0 +1,120 @@
+"""A delivery in the hands of a drain: its row, its request, and the state machine's view of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from adapters.base import Address, Lane, TenantId, TraceStep
+from notify.delivery import Delivery, OnUncertain, State
+from notify.ids import new_id
+from storage.deliveries import QueuedRow
+
+
+@dataclass(slots=True, eq=False)
+class OpenRequest:
+    """What a drain needs of a request: whose it is, how large, and its payload, serialised once."""
+
+    id: str
+    client_id: str
+    total: int
+    identity_type: str
+    deadline_at: float
+    on_uncertain: OnUncertain
+    prepared: object
+    cursor: int = 0  # the last loaded row's seq
+    exhausted: bool = False
+    loaded: int = 0  # items in memory
+    remaining: int = 0  # open deliveries in this lane
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """One open delivery in memory. `was` and `term` are the guard of its next write."""
+
+    row: QueuedRow
+    request: OpenRequest
+    delivery: Delivery
+    prepared: object
+    trace: list[TraceStep] = field(default_factory=list)
+    was: State = State.ACCEPTED
+    term: int = 0
+    probe: bool = False
+
+    @property
+    def id(self) -> str:
+        return self.row.id
+
+
+def item_from_row(row: QueuedRow, request: OpenRequest, lane: Lane, prepared: object, *, term: int) -> Item:
+    """Take a stored delivery up where it was left."""
+    state = State(row.state)
+    address = None
+    if row.user_id is not None and state is not State.ACCEPTED:
+        address = Address(
+            TenantId(lane.tenant), row.user_id, row.channel_id or row.user_id, row.conversation_id, row.service_url
+        )
+    delivery = Delivery(
+        state=state,
+        deadline_at=request.deadline_at,
+        next_at=row.next_at,
+        attempts=row.attempts,
+        repairs=row.repairs,
+        on_uncertain=request.on_uncertain,
+        address=address,
+    )
+    trace = [TraceStep(**step) for step in json.loads(row.trace)] if row.trace else []
+    return Item(row, request, delivery, prepared, trace, was=state, term=term)
+
+
+def intent_columns(item: Item, *, term: int, now: float) -> Mapping[str, Any]:
+    """The row's columns when its intent is committed."""
+    address = item.delivery.address
+    return {
+        "row": item.id,
+        "term": term,
+        "attempts": item.delivery.attempts,
+        "user_id": address.user_id if address else None,
+        "channel_id": address.channel_id if address else None,
+        "conversation_id": address.conversation_id if address else None,
+        "service_url": address.service_url if address else None,
+        "wire_started_at": now,
+        "next_at": now,
+        "trace": trace_text(item.trace),
+    }
+
+
+def result_columns(item: Item) -> dict[str, Any]:
+    """The row's columns after a step of the machine."""
+    delivery, address, verdict = item.delivery, item.delivery.address, item.delivery.verdict
+    sent = delivery.state is State.SENT
+    return {
+        "row": item.id,
+        "was": str(item.was),
+        "its_term": item.term,
+        "state": str(delivery.state),
+        "next_at": delivery.next_at,
+        "attempts": delivery.attempts,
+        "repairs": delivery.repairs,
+        "user_id": address.user_id if address else None,
+        "channel_id": address.channel_id if address else None,
+        "conversation_id": address.conversation_id if address else None,
+        "service_url": address.service_url if address else None,
+        "final_at": delivery.final_at,
+        "reason": verdict.reason if verdict and not sent else None,
+        "code": verdict.code[:255] if verdict and not sent else None,
+        "detail": verdict.detail if verdict and not sent else None,
+        "remedy": verdict.remedy if verdict and not sent else None,
+        "message_id": delivery.message_id,
+        "store_id": new_id("ms") if sent else None,
+        "trace": trace_text(item.trace),
+    }
+
+
+def trace_text(trace: list[TraceStep]) -> str:
+    """A trace as it is stored."""
+    return json.dumps(
+        [{"source": step.source, "result": step.result, "age_seconds": step.age_seconds} for step in trace]
+    )

@@ -1,0 +1,133 @@
+"""Where a drain writes: what became of deliveries and the intents of the next ones, in one transaction.
+
+    fence (our term) → results → duplicates → counts and closings → intents → commit → only then the wire
+
+A write that meets a row in another state (late evidence was faster, or a commit whose answer was lost had in fact
+succeeded) is repeated row by row, and only what really changed is counted.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from adapters.base import Lane, TenantId
+from notify.delivery import FINAL, WAITING, State
+from notify.item import Item, intent_columns, result_columns, trace_text
+from storage import deliveries, lanes
+from storage import requests as requests_store
+from storage.engine import Database
+
+CLAIM_SECONDS = 30.0
+"""A lane whose owner has not written for this long may be taken over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """An accepted delivery goes to another tenant's lane."""
+
+    item: Item
+    to: TenantId
+    rest: str
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one commit writes."""
+
+    results: list[Item] = field(default_factory=list)
+    moves: list[Move] = field(default_factory=list)
+    intents: list[Item] = field(default_factory=list)
+    pause: lanes.Pause | None = None
+    resume: bool = False
+    learned: Mapping[str, Any] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.results or self.moves or self.intents or self.pause or self.resume or self.learned)
+
+
+class Ledger:
+    """All writes of one drain, under one term."""
+
+    def __init__(self, database: Database, lane: Lane, term: int) -> None:
+        self._database = database
+        self.key: lanes.Key = (lane.bot, str(lane.channel), lane.tenant)
+        self.term = term
+
+    async def commit(self, batch: Batch, *, now: float) -> list[str]:
+        """Write a batch; returns the requests it closed. Raises LaneLost, and the database's own errors."""
+        try:
+            async with self._database.write() as tx:
+                return await self._write(tx, batch, now)
+        except deliveries.GuardFailed:
+            async with self._database.write() as tx:
+                return await self._write_singly(tx, batch, now)
+
+    async def renew(self) -> None:
+        """Keep the claim of an idle lane. Raises LaneLost."""
+        async with self._database.write() as tx:
+            await lanes.fence(tx, self.key, term=self.term, ttl=CLAIM_SECONDS)
+
+    async def release(self) -> None:
+        """Let the lane go."""
+        async with self._database.write() as tx:
+            await lanes.release(tx, self.key, term=self.term)
+
+    async def _write(self, tx: AsyncConnection, batch: Batch, now: float) -> list[str]:
+        await lanes.fence(tx, self.key, term=self.term, ttl=CLAIM_SECONDS)
+        await deliveries.record(tx, [result_columns(item) for item in batch.results if item.was not in WAITING])
+        await deliveries.settle(tx, [result_columns(item) for item in batch.results if item.was in WAITING])
+        return await self._write_rest(tx, batch, batch.results, now)
+
+    async def _write_singly(self, tx: AsyncConnection, batch: Batch, now: float) -> list[str]:
+        """The slow way: each result by itself, leaving out rows that something else has finished."""
+        await lanes.fence(tx, self.key, term=self.term, ttl=CLAIM_SECONDS)
+        written = []
+        for item in batch.results:
+            write = deliveries.settle if item.was in WAITING else deliveries.record
+            try:
+                await write(tx, [result_columns(item)])
+            except deliveries.GuardFailed:
+                continue
+            written.append(item)
+        return await self._write_rest(tx, batch, written, now)
+
+    async def _write_rest(self, tx: AsyncConnection, batch: Batch, written: Sequence[Item], now: float) -> list[str]:
+        await deliveries.mirror(
+            tx, [result_columns(item) for item in written if item.row.copies and item.delivery.state in FINAL]
+        )
+        closed = await requests_store.count_results(tx, _counts(written), now=now)
+        await deliveries.move(tx, [_move_columns(move, now) for move in batch.moves])
+        await deliveries.intend(tx, [intent_columns(item, term=self.term, now=now) for item in batch.intents])
+        if batch.pause is not None:
+            await lanes.pause(tx, self.key, batch.pause)
+        elif batch.resume:
+            await lanes.resume(tx, self.key)
+        if batch.learned is not None:
+            await lanes.remember(tx, self.key, batch.learned)
+        return closed
+
+
+def _counts(written: Sequence[Item]) -> dict[str, tuple[int, int]]:
+    """(final, succeeded) for each request, duplicates included."""
+    counts: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    for item in written:
+        if item.delivery.state in FINAL:
+            final, succeeded = counts[item.request.id]
+            weight = 1 + item.row.copies
+            counts[item.request.id] = (final + weight, succeeded + weight * (item.delivery.state is State.SENT))
+    return counts
+
+
+def _move_columns(move: Move, now: float) -> Mapping[str, Any]:
+    return {
+        "row": move.item.id,
+        "to": move.to,
+        "rest": move.rest,
+        "trace": trace_text(move.item.trace),
+        "next_at": now,
+    }

@@ -1,0 +1,162 @@
+"""Who runs drains: tasks in this process, one per lane with work; woken by accepts and events, and by a timer.
+
+Nothing polls: the timer sleeps until the next row of any lane is due, and a sweep every half minute takes up what a
+lost wake-up or a dead neighbour left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from adapters.base import ENTRY, BotId, ChannelName, Lane, TenantId
+from notify.drain import Drain, Workshop
+from notify.ledger import CLAIM_SECONDS
+from storage import lanes
+from storage.engine import Database
+
+log = logging.getLogger("herald.runner")
+
+SWEEP_SECONDS = 30.0
+RETRY_SECONDS = 1.0
+
+
+class Runner:
+    """Embedded mode: drains are tasks of this process."""
+
+    def __init__(self, database: Database, *, owner: str) -> None:
+        self._database = database
+        self._owner = owner
+        self._shops: Mapping[ChannelName, Workshop] = {}
+        self._drains: dict[Lane, Drain] = {}
+        self._tasks: dict[Lane, asyncio.Task[None]] = {}
+        self._again: set[Lane] = set()
+        self._timer: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self._stopping = False
+
+    async def start(self, shops: Mapping[ChannelName, Workshop]) -> None:
+        """Begin with everything that is left from before; a restart also tries paused lanes afresh."""
+        self._shops = shops
+        async with self._database.write() as tx:
+            if self._database.is_sqlite:
+                await lanes.release_all(tx)  # the file lock says that nobody else lives
+            await lanes.resume_all(tx)
+        self._timer = asyncio.create_task(self._keep_time())
+
+    async def stop(self, grace: float) -> None:
+        """No new sends; answers on the wire get `grace` seconds to arrive and are written."""
+        self._stopping = True
+        if self._timer is not None:
+            self._timer.cancel()
+            await asyncio.gather(self._timer, return_exceptions=True)
+        for drain in self._drains.values():
+            drain.stop()
+        if self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=grace)
+        for drain in self._drains.values():
+            drain.abandon()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def wake(self, lane: Lane) -> None:
+        """The lane has new work."""
+        if self._stopping or lane.channel not in self._shops:
+            return
+        drain = self._drains.get(lane)
+        if drain is not None:
+            drain.wake()
+            self._again.add(lane)
+            return
+        task = asyncio.create_task(self._drain(lane))
+        self._tasks[lane] = task
+        task.add_done_callback(lambda _: self._tasks.pop(lane, None))
+
+    def heal(self, lane: Lane) -> None:
+        """Something happened that may let a held lane go on: an install, a new token, access granted."""
+        for target in {lane, replace(lane, tenant=ENTRY)}:
+            drain = self._drains.get(target)
+            if drain is not None:
+                drain.healed()
+        self.wake(lane)
+        self._changed.set()
+
+    def drain_of(self, lane: Lane) -> Drain | None:
+        """The drain at work on a lane in this process."""
+        return self._drains.get(lane)
+
+    @property
+    def active_lanes(self) -> int:
+        return len(self._drains)
+
+    async def _drain(self, lane: Lane) -> None:
+        key = (lane.bot, str(lane.channel), lane.tenant)
+        try:
+            async with self._database.write() as tx:
+                claim = await lanes.claim(tx, key, owner=self._owner, ttl=CLAIM_SECONDS)
+            if claim is None:
+                return  # another process drains it
+            drain = self._drains[lane] = Drain(lane, self._shops[lane.channel], claim)
+            self._again.discard(lane)
+            await drain.run()
+        except lanes.LaneLost:
+            log.warning("lane lost", extra={"action": "lane_lost", "lane": str(lane)})
+        except SQLAlchemyError as error:
+            log.error(
+                "lane stopped: database unavailable",
+                extra={"action": "database_unavailable", "lane": str(lane), "error": type(error).__name__},
+            )
+            await asyncio.sleep(RETRY_SECONDS)
+        except Exception:
+            log.exception("drain failed", extra={"action": "drain_failed", "lane": str(lane)})
+            await asyncio.sleep(RETRY_SECONDS)
+        finally:
+            self._drains.pop(lane, None)
+            self._changed.set()
+            if lane in self._again:
+                self._again.discard(lane)
+                asyncio.get_running_loop().call_soon(self._wake_again, lane)
+
+    def _wake_again(self, lane: Lane) -> None:
+        """Work arrived while the drain was ending."""
+        self._tasks.pop(lane, None)
+        self.wake(lane)
+
+    async def _keep_time(self) -> None:
+        """Start lanes whose rows fall due."""
+        while True:
+            self._changed.clear()
+            try:
+                wait = await self._sweep()
+            except SQLAlchemyError as error:
+                log.error("sweep failed", extra={"action": "database_unavailable", "error": type(error).__name__})
+                wait = RETRY_SECONDS
+            try:
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+
+    async def _sweep(self) -> float:
+        """Wake every idle lane with due work; returns the seconds until the next one is due."""
+        now = self._now()
+        async with self._database.read() as tx:
+            due = await lanes.due(tx, now)
+            upcoming = await lanes.next_due(tx)
+        idle = [key for key in due if _lane(key) not in self._drains]
+        for key in idle:
+            self.wake(_lane(key))
+        if upcoming is None or upcoming <= now:
+            return SWEEP_SECONDS
+        return min(upcoming - now, SWEEP_SECONDS)
+
+    def _now(self) -> float:
+        shop = next(iter(self._shops.values()), None)
+        return shop.clocks.wall() if shop is not None else 0.0
+
+
+def _lane(key: lanes.Key) -> Lane:
+    return Lane(BotId(key[0]), ChannelName(key[1]), TenantId(key[2]))
