@@ -171,6 +171,7 @@ class ChannelPace:
     buckets: Mapping[str, MethodPace]
     in_flight: int
     learns: bool = False  # the send bucket's ceiling is undisclosed and is learnt from 429s
+    opens: bool = False  # a conversation must be opened before the first send to a person
 
 
 class Gate(Protocol):
@@ -218,6 +219,44 @@ class ChoreHandler(Protocol):
     """Does one kind of chore, making its calls through the lane's gate."""
 
     async def __call__(self, chore: Chore, gate: Gate) -> ChoreOutcome: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SeenAs:
+    """The message is on the platform, under this id."""
+
+    message_id: str
+    conversation_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotThere:
+    """The conversation was read back to before the send, and the message is not in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class MayNotLook:
+    """The platform does not let us look; `reason` and `remedy` say what is missing."""
+
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class LookLater:
+    """The platform could not be asked now."""
+
+    after: float
+    fault: Fault
+
+
+Look = SeenAs | NotThere | MayNotLook | LookLater
+
+
+class Looker(Protocol):
+    """Looks at the platform for a delivery whose answer was unclear. Never raises for a platform's answer."""
+
+    async def __call__(self, bot: BotId, address: Address, delivery: DeliveryId, since: float, gate: Gate) -> Look: ...
 
 
 class Channel(Protocol):

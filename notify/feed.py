@@ -47,7 +47,9 @@ CHUNK = 200  # rows loaded at once for one request
 COLD_MOST = 1000  # e-mails in one round of look-ups
 MEMORY_MOST = 20_000  # deliveries of one lane in memory
 NO_INSTALLATION_SECONDS = 60.0  # an install wakes the lane at once; this is the slow way
-NO_INSTALLATION = Fault(FaultClass.CONFIGURATION, "not_installed", REASONS["not_installed"].remedy, "no_installation")
+NO_INSTALLATION = Fault(
+    FaultClass.CONFIGURATION, "installation_missing", REASONS["installation_missing"].remedy, "no_installation"
+)
 
 
 class Feed:
