@@ -1,0 +1,173 @@
+"""Looking back: is a delivery whose answer was lost in the person's conversation after all?
+
+https://docs.slack.dev/reference/methods/conversations.history. The look needs the scope im:history, and im:write as
+well where the conversation's id is not known: conversations.open is repeatable and tells it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from adapters.base import BotId, DeliveryId, Fault, FaultClass, Gate, TenantId
+from adapters.slack import faults, limits
+from adapters.slack.client import Answer, Failure, SlackClient
+from adapters.slack.installations import Installed, SlackInstallations
+from adapters.slack.outbound import EVENT_TYPE
+
+HISTORY = "conversations.history"
+OPEN = "conversations.open"
+SKEW_SECONDS = 60.0  # how far Slack's clock may be from ours
+MAX_PAGES = 20
+RETRY_SECONDS = 10.0
+
+LOOK_SCOPE = "im:history"
+OPEN_SCOPE = "im:write"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The message is there."""
+
+    message_id: str
+    conversation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Slack does not show it (yet: a second look later makes sure)."""
+
+    conversation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class MayNotLook:
+    """The app has no permission to look, or the conversation cannot be seen."""
+
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Slack could not be asked now."""
+
+    retry_after: float
+    fault: Fault
+
+
+Look = Found | Absent | MayNotLook | Later
+
+
+class SlackHistory:
+    """Finds deliveries in direct messages by the metadata that marks them."""
+
+    def __init__(self, client: SlackClient, installations: SlackInstallations) -> None:
+        self._client = client
+        self._installations = installations
+
+    async def may_look(self, bot: BotId, tenant: TenantId) -> bool:
+        """Whether the granted scopes let us look, wherever the person was written to for the first time or not."""
+        speaker = await self._installations.speaker(bot, tenant)
+        return isinstance(speaker, Installed) and {LOOK_SCOPE, OPEN_SCOPE} <= speaker.scopes
+
+    async def find_delivery(
+        self,
+        bot: BotId,
+        tenant: TenantId,
+        user_id: str,
+        conversation_id: str | None,
+        delivery: DeliveryId,
+        since: float,
+        gate: Gate,
+    ) -> Look:
+        """Look for one delivery that went on the wire at `since` (epoch seconds), every call through the gate."""
+        speaker = await self._installations.speaker(bot, tenant)
+        if isinstance(speaker, Fault):
+            return MayNotLook(speaker)
+        missing = _missing_scope(speaker, conversation_id)
+        if missing is not None:
+            return MayNotLook(missing)
+        if conversation_id is None:
+            opened = await self._open(speaker, user_id, gate)
+            if not isinstance(opened, str):
+                return opened
+            conversation_id = opened
+        return await self._search(speaker, conversation_id, delivery, since, gate)
+
+    async def _open(self, speaker: Installed, user_id: str, gate: Gate) -> str | MayNotLook | Later:
+        result = await self._call(speaker, gate, OPEN, users=user_id)
+        if isinstance(result, Failure):
+            return _unable(result)
+        channel = result.body.get("channel")
+        found = channel.get("id") if isinstance(channel, dict) else None
+        if not isinstance(found, str) or not found:
+            return Later(RETRY_SECONDS, faults.of_a_read(faults.not_answered("no_channel_id")))
+        return found
+
+    async def _search(
+        self, speaker: Installed, conversation: str, delivery: DeliveryId, since: float, gate: Gate
+    ) -> Look:
+        cursor: str | None = None
+        for _ in range(MAX_PAGES):
+            result = await self._call(
+                speaker,
+                gate,
+                HISTORY,
+                channel=conversation,
+                oldest=f"{since - SKEW_SECONDS:.6f}",
+                limit=limits.HISTORY_PAGE,
+                include_all_metadata=True,
+                cursor=cursor,
+            )
+            if isinstance(result, Failure):
+                return _unable(result)
+            found = _find(result.body, delivery)
+            if found is not None:
+                return Found(found, conversation)
+            cursor = next_cursor(result.body)
+            if cursor is None:
+                return Absent(conversation)
+        return Later(RETRY_SECONDS, faults.of_a_read(faults.not_answered("too_many_messages")))
+
+    async def _call(self, speaker: Installed, gate: Gate, method: str, **arguments: Any) -> Answer | Failure:
+        await gate.enter(method)
+        result = await self._client.call(method, speaker.token, team_id=speaker.tenant, **arguments)
+        if isinstance(result, Failure) and result.throttled:
+            gate.throttled(method, result.retry_after)
+        return result
+
+
+def next_cursor(body: Mapping[str, Any]) -> str | None:
+    """Where the next page begins (https://docs.slack.dev/apis/web-api/pagination); None after the last."""
+    metadata = body.get("response_metadata")
+    cursor = metadata.get("next_cursor") if isinstance(metadata, dict) else None
+    return cursor if isinstance(cursor, str) and cursor else None
+
+
+def _missing_scope(speaker: Installed, conversation_id: str | None) -> Fault | None:
+    needed = [LOOK_SCOPE] if conversation_id is not None else [LOOK_SCOPE, OPEN_SCOPE]
+    for scope in needed:
+        if scope not in speaker.scopes:
+            return faults.classify(200, {"error": "missing_scope", "needed": scope})
+    return None
+
+
+def _unable(failure: Failure) -> MayNotLook | Later:
+    fault = failure.as_read
+    if fault.klass is FaultClass.NOT_SENT:
+        return Later(RETRY_SECONDS if failure.retry_after is None else failure.retry_after, fault)
+    return MayNotLook(fault)
+
+
+def _find(body: Mapping[str, Any], delivery: DeliveryId) -> str | None:
+    messages = body.get("messages")
+    for message in messages if isinstance(messages, list) else []:
+        metadata = message.get("metadata") if isinstance(message, dict) else None
+        if not isinstance(metadata, dict) or metadata.get("event_type") != EVENT_TYPE:
+            continue
+        payload = metadata.get("event_payload")
+        if isinstance(payload, dict) and payload.get("delivery") == delivery:
+            timestamp = message.get("ts")
+            return timestamp if isinstance(timestamp, str) else None
+    return None

@@ -1,0 +1,267 @@
+"""Slack's requests to us: the door, then Bolt, then one transaction, then the answer.
+
+    POST /slack/{BotID}/events          signed raw bytes --door--> Bolt --> SlackEvents.store   --> 200, or 500: repeat
+    POST /slack/{BotID}/interactivity   signed raw bytes --door--> Bolt --> SlackEvents.pressed --> 200
+
+Bolt runs with `process_before_response`: by default it acknowledges first and runs the listener in a task that nobody
+waits for, so a crash or a failing database would lose the event. Its own signature check is off, because the door has
+already made it: Bolt's comes after it has parsed the body, answers garbage with 500, and logs whole bodies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.authorization.async_authorize import AsyncAuthorize
+from slack_bolt.context.ack.async_ack import AsyncAck
+from slack_bolt.context.async_context import AsyncBoltContext
+from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_bolt.response import BoltResponse
+from slack_sdk.web.async_client import AsyncWebClient
+from sqlalchemy.exc import SQLAlchemyError
+
+from adapters.base import BotId, TenantId
+from adapters.evidence import EvidenceSink
+from adapters.slack import door, envelope
+from adapters.slack.config import Clock, NormalForm, SlackApp, Wake
+from adapters.slack.events import SlackEvents
+from adapters.slack.installations import SlackInstallations
+from adapters.slack.limits import EVENT_BYTES, EVENT_READ_SECONDS
+from storage.engine import Database
+from storage.vault import WrongKey
+
+logger = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+# Bolt logs a badly signed request with its body at INFO and slack_sdk whole requests at DEBUG; Bolt copies this level
+# into every logger it makes.
+_bolt_logger = logging.getLogger(f"{__name__}.bolt")
+_bolt_logger.setLevel(logging.WARNING)
+logging.getLogger("slack_bolt.AsyncRequestVerification").setLevel(logging.WARNING)
+
+_ANY = re.compile("")
+
+
+class SlackInbound:
+    """Everything that Slack sends to one bot."""
+
+    def __init__(
+        self,
+        app: SlackApp,
+        database: Database,
+        installations: SlackInstallations,
+        *,
+        normal_form: NormalForm,
+        evidence: EvidenceSink,
+        wake: Wake,
+        clock: Clock = time.time,
+    ) -> None:
+        self._bot = app.bot
+        self._secret = app.signing_secret.encode()
+        self._clock = clock
+        self._events = SlackEvents(
+            app.bot, database, installations, normal_form=normal_form, evidence=evidence, wake=wake, clock=clock
+        )
+        self._bolt = _bolt_app(app.bot, self._events, installations)
+
+    async def events(self, request: web.Request) -> web.Response:
+        """POST /slack/{BotID}/events."""
+        raw = await self._genuine(request)
+        body = self._parsed(door.json_object, raw)
+        kind = body.get("type")
+        if kind == "url_verification":
+            return await self._dispatch(raw, "application/json")
+        if kind == "event_callback" and envelope.read(body) is not None:
+            return await self._dispatch(raw, "application/json")
+        self._note_other(body)
+        return web.Response()
+
+    async def interactivity(self, request: web.Request) -> web.Response:
+        """POST /slack/{BotID}/interactivity: buttons are evidence, everything else is acknowledged."""
+        raw = await self._genuine(request)
+        body = self._parsed(door.form_payload, raw)
+        if body.get("type") != "block_actions" or not _has_action(body):
+            return web.Response()
+        return await self._dispatch(raw, "application/x-www-form-urlencoded")
+
+    async def _genuine(self, request: web.Request) -> bytes:
+        """The raw body, once Slack's signature on it is checked."""
+        raw = await _bounded(request)
+        timestamp, given = (
+            request.headers.get("X-Slack-Request-Timestamp"),
+            request.headers.get("X-Slack-Signature"),
+        )
+        if not door.is_genuine(self._secret, timestamp, given, raw, self._clock()):
+            logger.warning(
+                "a request without Slack's signature was refused",
+                extra={"action": "slack.inbound.refused", "bot": self._bot, "remote": request.remote},
+            )
+            raise web.HTTPUnauthorized(text="the signature is not valid")
+        return raw
+
+    def _parsed(self, parse: Callable[[bytes], dict[str, Any]], raw: bytes) -> dict[str, Any]:
+        try:
+            return parse(raw)
+        except door.Malformed as error:
+            logger.warning(
+                "a signed request was malformed", extra={"action": "slack.inbound.malformed", "bot": self._bot}
+            )
+            raise web.HTTPBadRequest(text=str(error)) from error
+
+    async def _dispatch(self, raw: bytes, content_type: str) -> web.Response:
+        """Hand a checked request to Bolt."""
+        answer = await self._bolt.async_dispatch(
+            AsyncBoltRequest(body=raw.decode(), headers={"content-type": [content_type]})
+        )
+        body = answer.body if answer.status == web.HTTPOk.status_code else ""
+        return web.Response(status=answer.status, text=body, content_type=_content_type(body))
+
+    def _note_other(self, body: Mapping[str, Any]) -> None:
+        """app_rate_limited has no inner event: Slack drops our events of that minute (30 000 an hour are allowed)."""
+        limited = body.get("type") == "app_rate_limited"
+        logger.warning(
+            "Slack drops events" if limited else "an event was not understood",
+            extra={
+                "action": "slack.events.rate_limited" if limited else "slack.events.ignored",
+                "bot": self._bot,
+                "tenant": envelope.text(body.get("team_id")),
+            },
+        )
+
+
+def events_handler(bots: Mapping[str, SlackInbound]) -> Handler:
+    """The handler of POST /slack/{BotID}/events."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await _of(bots, request).events(request)
+
+    return handle
+
+
+def interactivity_handler(bots: Mapping[str, SlackInbound]) -> Handler:
+    """The handler of POST /slack/{BotID}/interactivity."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await _of(bots, request).interactivity(request)
+
+    return handle
+
+
+def _of(bots: Mapping[str, SlackInbound], request: web.Request) -> SlackInbound:
+    found = bots.get(request.match_info["BotID"])
+    if found is None:
+        raise web.HTTPNotFound
+    return found
+
+
+async def _bounded(request: web.Request) -> bytes:
+    """The body, never more than Slack sends and never waiting longer than Slack does."""
+    if request.content_length is not None and request.content_length > EVENT_BYTES:
+        raise web.HTTPRequestEntityTooLarge(EVENT_BYTES, request.content_length)
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(EVENT_READ_SECONDS):
+            async for part in request.content.iter_any():
+                size += len(part)
+                if size > EVENT_BYTES:
+                    raise web.HTTPRequestEntityTooLarge(EVENT_BYTES, size)
+                parts.append(part)
+    except TimeoutError as error:
+        raise web.HTTPRequestTimeout from error
+    return b"".join(parts)
+
+
+def _content_type(body: str) -> str:
+    return "application/json" if body.startswith("{") else "text/plain"
+
+
+def _has_action(body: Mapping[str, Any]) -> bool:
+    actions = body.get("actions")
+    return isinstance(actions, list) and bool(actions) and isinstance(actions[0], dict) and "action_id" in actions[0]
+
+
+class _FromStore(AsyncAuthorize):
+    """Bolt's question whose token an event belongs to, answered from memory or the database, never by HTTP.
+
+    Bolt's default calls auth.test for each event and answers 200 when that call fails, which loses the event. Here a
+    database error escapes, becomes a 500, and Slack repeats. An unknown workspace is no error: the listeners decide.
+    """
+
+    def __init__(self, bot: BotId, installations: SlackInstallations) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Bolt left its signature open
+        self._bot = bot
+        self._installations = installations
+
+    async def __call__(
+        self,
+        *,
+        context: AsyncBoltContext,
+        enterprise_id: str | None,
+        team_id: str | None,
+        user_id: str | None,
+        actor_enterprise_id: str | None = None,
+        actor_team_id: str | None = None,
+        actor_user_id: str | None = None,
+    ) -> AuthorizeResult:
+        place = team_id or enterprise_id
+        try:
+            found = None if place is None else await self._installations.token_for(self._bot, TenantId(place))
+        except WrongKey:
+            found = None  # events need no token; sends report the key
+        return AuthorizeResult(
+            enterprise_id=enterprise_id,
+            team_id=team_id,
+            user_id=user_id,
+            bot_token=None if found is None else found.token,
+            bot_id=None if found is None else found.platform_bot_id,
+            bot_user_id=None if found is None else found.bot_user_id,
+        )
+
+
+def _bolt_app(bot: BotId, events: SlackEvents, installations: SlackInstallations) -> AsyncApp:
+    """One AsyncApp for one bot. Its client has no token, so SLACK_BOT_TOKEN in the environment means nothing."""
+    app = AsyncApp(
+        logger=_bolt_logger,
+        name=f"herald-{bot}",
+        client=AsyncWebClient(token=None, retry_handlers=[]),
+        authorize=_FromStore(bot, installations),
+        process_before_response=True,
+        request_verification_enabled=False,
+    )
+
+    async def on_event(body: dict[str, Any]) -> None:
+        known = envelope.read(body)
+        if known is not None:
+            await events.store(known)
+
+    async def on_press(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await events.pressed(body)
+        await ack()
+
+    async def on_error(error: Exception, body: dict[str, Any]) -> BoltResponse:
+        logger.error(
+            "an event could not be stored; Slack will repeat it",
+            exc_info=None if isinstance(error, SQLAlchemyError) else error,  # its text holds the row's values
+            extra={
+                "action": "slack.event.failed",
+                "bot": bot,
+                "event_id": envelope.text(body.get("event_id")),
+                "error": type(error).__name__,
+            },
+        )
+        return BoltResponse(status=500)
+
+    app.event(_ANY)(on_event)  # every type: one without a listener would be a 404, which Slack counts as failed
+    app.action(_ANY)(on_press)
+    app.error(on_error)
+    return app

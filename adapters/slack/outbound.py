@@ -1,0 +1,151 @@
+"""Sending: one `chat.postMessage` to the person's user id; Slack opens the direct message itself.
+
+https://docs.slack.dev/reference/methods/chat.postMessage. The delivery's id travels in the message's metadata, which
+is what a later look at the conversation recognises it by (history.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy.exc import SQLAlchemyError
+
+from adapters.base import (
+    Address,
+    BotId,
+    ChannelName,
+    ChannelPace,
+    DeliveryId,
+    Fault,
+    FaultClass,
+    Gate,
+    MethodPace,
+    NotSent,
+    Outcome,
+    Refused,
+    Sent,
+    Uncertain,
+)
+from adapters.slack import faults, limits
+from adapters.slack.client import Answer, Failure, SlackClient
+from adapters.slack.config import SlackPace
+from adapters.slack.installations import Installed, SlackInstallations
+
+POST = "chat.postMessage"
+EVENT_TYPE = "herald_delivery"
+
+# Who the message goes to, whose it is and what marks it are ours alone; a name of one's own would move the message
+# into the person's Slackbot conversation, where nobody can delete it.
+RESERVED = frozenset(
+    {
+        "token",
+        "channel",
+        "team_id",
+        "metadata",
+        "username",
+        "icon_url",
+        "icon_emoji",
+        "as_user",
+        "client_msg_id",
+        "thread_ts",
+        "reply_broadcast",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A payload with its large parts serialised once."""
+
+    fields: Mapping[str, object]
+
+
+def marker(delivery: DeliveryId) -> dict[str, Any]:
+    """The metadata that names a delivery."""
+    return {"event_type": EVENT_TYPE, "event_payload": {"delivery": delivery}}
+
+
+class SlackChannel:
+    """Slack as a Channel."""
+
+    name = ChannelName.SLACK
+
+    def __init__(self, client: SlackClient, installations: SlackInstallations, pace: SlackPace | None = None) -> None:
+        self._client = client
+        self._installations = installations
+        self._pace = pace or SlackPace()
+
+    def pace(self) -> ChannelPace:
+        """One bucket per Slack method, because Slack counts by method and workspace."""
+        pace = self._pace
+        return ChannelPace(
+            send=POST,
+            buckets={
+                POST: MethodPace(pace.posts_per_second, pace.burst),
+                "users.lookupByEmail": MethodPace(pace.lookups_per_minute / 60, limits.LOOKUP_BURST),
+                "users.list": MethodPace(pace.lists_per_minute / 60, limits.LIST_BURST),
+                "conversations.open": MethodPace(limits.TIER_3 / 60, limits.OTHER_BURST),
+                "conversations.history": MethodPace(limits.TIER_3 / 60, limits.OTHER_BURST),
+                "auth.teams.list": MethodPace(limits.TIER_2 / 60, limits.LIST_BURST),
+                "auth.test": MethodPace(limits.AUTH_TEST / 60, limits.OTHER_BURST),
+            },
+            in_flight=pace.in_flight,
+            learns=True,
+        )
+
+    def prepare(self, payload: Mapping[str, Any]) -> Prepared:
+        """Serialise blocks and attachments once; links unfold only where the payload says so."""
+        fields: dict[str, object] = {"unfurl_links": False, "unfurl_media": False}
+        for name, value in payload.items():
+            if name not in RESERVED and value is not None:
+                nested = isinstance(value, list | dict)
+                fields[name] = orjson.Fragment(orjson.dumps(value)) if nested else value
+        return Prepared(fields)
+
+    async def open(self, bot: BotId, address: Address, gate: Gate) -> Address | NotSent | Refused:
+        """Nothing to open: the user id is enough."""
+        return address
+
+    async def send(self, bot: BotId, address: Address, prepared: object, delivery: DeliveryId) -> Outcome:
+        """Post once."""
+        if not isinstance(prepared, Prepared):
+            raise TypeError("the payload was not prepared by this channel")
+        try:
+            speaker = await self._installations.speaker(bot, address.tenant)
+        except SQLAlchemyError:
+            return NotSent(faults.STORAGE_FAILED)
+        if isinstance(speaker, Fault):
+            return NotSent(speaker)
+        result = await self._client.call(
+            POST,
+            speaker.token,
+            **prepared.fields,
+            channel=address.user_id,
+            team_id=address.tenant,
+            metadata=marker(delivery),
+        )
+        if isinstance(result, Failure):
+            return await self._failed(speaker, result)
+        if speaker.dead_reason is not None:
+            await self._installations.mark(speaker, None)
+        return _sent(result)
+
+    async def _failed(self, speaker: Installed, failure: Failure) -> Outcome:
+        fault = failure.fault
+        if fault.reason in ("installation_revoked", "credentials_rejected"):
+            await self._installations.mark(speaker, fault.reason)
+        if fault.klass is FaultClass.UNCERTAIN:
+            return Uncertain(fault)
+        if fault.klass is FaultClass.REFUSED:
+            return Refused(fault)
+        return NotSent(fault, failure.retry_after, POST if failure.throttled else None)
+
+
+def _sent(answer: Answer) -> Outcome:
+    timestamp, channel = answer.body.get("ts"), answer.body.get("channel")
+    if not isinstance(timestamp, str) or not timestamp:
+        return Uncertain(faults.NO_MESSAGE_ID)
+    return Sent(timestamp, channel if isinstance(channel, str) and channel else None)
