@@ -120,7 +120,8 @@ class _Control:
         if query.get("count") == "1":
             return json_answer({"total": len(found), **count_by_person(found)})
         limit = int(query["limit"]) if query.get("limit", "").isdecimal() else len(found)
-        return json_answer({"total": len(found), "messages": [each.as_json() for each in found[-limit:]]})
+        newest = found[max(0, len(found) - limit) :]
+        return json_answer({"total": len(found), "messages": [each.as_json() for each in newest]})
 
     async def counters(self, request: web.Request) -> web.Response:
         with_arrivals = request.query.get("arrivals") == "1"

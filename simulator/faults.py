@@ -70,9 +70,9 @@ class Fault:
 
     @property
     def answers(self) -> bool:
-        """Whether the fault brings an answer of its own instead of the operation's."""
-        given = (self.status, self.code, self.body, self.body_base64, self.bulk, self.content_type, self.retry_after)
-        return any(value is not None for value in given) or bool(self.headers)
+        """Whether the fault brings an answer of its own; headers and content type alone change the operation's."""
+        given = (self.status, self.code, self.body, self.body_base64, self.bulk, self.retry_after)
+        return any(value is not None for value in given)
 
     def as_json(self) -> dict[str, Any]:
         """The fault as the control API shows it."""
@@ -224,7 +224,7 @@ async def apply_after(
         return _drop(request)
     if fault.hang:
         return await _hang(request)
-    return await _send(request, fault, shape(fault) if fault.answers else answer, clock)
+    return await _send(request, fault, shape(fault) if fault.answers else _changed(fault, answer), clock)
 
 
 def fault_response(fault: Fault, default_status: int, default_body: object) -> web.Response:
@@ -243,6 +243,22 @@ def fault_response(fault: Fault, default_status: int, default_body: object) -> w
         headers["Content-Type"] = fault.content_type or "application/json; charset=utf-8"
     status = default_status if fault.status is None else fault.status
     return web.Response(status=status, body=body, headers=headers)
+
+
+def _changed(fault: Fault, answer: web.Response) -> web.Response:
+    """The operation's own answer under other headers."""
+    if not (fault.headers or fault.content_type or fault.gzip):
+        return answer
+    headers = CIMultiDict(answer.headers)
+    headers.update(fault.headers)
+    if fault.content_type is not None:
+        headers["Content-Type"] = fault.content_type
+    body = bytes(answer.body) if isinstance(answer.body, bytes | bytearray) else b""
+    if fault.gzip:
+        body = gzip.compress(body)
+        headers["Content-Encoding"] = "gzip"
+    headers.popall("Content-Length", None)
+    return web.Response(status=answer.status, body=body, headers=headers)
 
 
 def _raw_body(fault: Fault, default_body: object) -> bytes:

@@ -46,6 +46,7 @@ class Mailboxes:
     def __init__(self) -> None:
         self._by_person: dict[tuple[str, str, str], list[Message]] = {}
         self._by_id: dict[tuple[str, str, str, str], Message] = {}
+        self._in_order: list[Message] = []
 
     def deliver(
         self,
@@ -62,6 +63,7 @@ class Mailboxes:
         message = Message(platform, tenant, user_id, email, conversation, message_id, body, at)
         self._by_person.setdefault((platform, tenant, user_id), []).append(message)
         self._by_id[(platform, tenant, conversation, message_id)] = message
+        self._in_order.append(message)
         return message
 
     def edit(
@@ -94,11 +96,8 @@ class Mailboxes:
         return [message for message in found if with_deleted or message.deleted_at is None]
 
     def all(self, with_deleted: bool = False) -> Iterator[Message]:
-        """Every message of everybody, person by person."""
-        for messages in self._by_person.values():
-            for message in messages:
-                if with_deleted or message.deleted_at is None:
-                    yield message
+        """Every message of everybody in order of arrival."""
+        return (message for message in self._in_order if with_deleted or message.deleted_at is None)
 
     def select(
         self,
@@ -122,6 +121,7 @@ class Mailboxes:
         """Empty every mailbox."""
         self._by_person.clear()
         self._by_id.clear()
+        self._in_order.clear()
 
 
 def count_by_person(messages: Iterable[Message]) -> dict[str, dict[str, int]]:

@@ -173,7 +173,7 @@ class EventSender:
 def _subscription(envelope: dict[str, Any]) -> str:
     event = envelope["event"]
     kind: str = event["type"]
-    return f"message.{event['channel_type']}" if kind == "message" else kind
+    return f"message.{event.get('channel_type', 'im')}" if kind == "message" else kind
 
 
 def _reason(error: Exception) -> str:

@@ -83,8 +83,11 @@ def update(call: Call) -> Body:
     metadata = read_metadata(call.arguments)
     call.warnings += warnings
     slack, now = call.slack, call.slack.world.clock.now()
+    given = call.arguments.values
+    if "text" not in given and "markdown_text" not in given:
+        del content["text"]
     changed = {**message, **content}
-    if "text" in call.arguments.values and "blocks" not in content:
+    if "text" in given and "blocks" not in content:
         changed.pop("blocks", None)
     if metadata is not None:
         changed.pop("metadata", None)

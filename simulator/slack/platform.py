@@ -17,7 +17,8 @@ from simulator.slack.apps import (
     Install,
 )
 from simulator.slack.call import Slack
-from simulator.slack.control import SlackControl, app_json
+from simulator.slack.control import slack_control_routes
+from simulator.slack.control_apps import app_json
 from simulator.slack.directory import Directory, user_id
 from simulator.slack.events import EventSender
 from simulator.slack.oauth import ConsentPage
@@ -38,7 +39,6 @@ class SlackPlatform:
         self._sender = EventSender(world)
         self._api = WebApi(self._slack, self._throttle)
         self._page = ConsentPage(self._slack)
-        self._control = SlackControl(self._slack, self._sender)
         self._add_default_app()
 
     def _add_default_app(self) -> None:
@@ -65,7 +65,7 @@ class SlackPlatform:
 
     def control_routes(self) -> Sequence[web.RouteDef]:
         """`/_sim/slack/…`."""
-        return self._control.routes()
+        return slack_control_routes(self._slack, self._sender)
 
     def state(self) -> dict[str, Any]:
         """Workspaces, apps and installs."""
