@@ -1,0 +1,181 @@
+"""The route that Teams calls: check, read, store, answer. Never 200 unless stored, so that Teams tells us again.
+
+415 not JSON · 401 not from Teams for this app · 413 too large · 408 too slow · 400 no activity we take
+503 the database or the signing keys are not there now · 200 stored, or nothing to store
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+from botbuilder.core import ActivityHandler, InvokeResponse, TurnContext
+from botbuilder.integration.aiohttp import CloudAdapter
+from botbuilder.schema import Activity
+from botframework.connector.auth import AuthenticateRequestResult, ClaimsIdentity
+from msrest.exceptions import DeserializationError
+from sqlalchemy.exc import SQLAlchemyError
+
+from adapters.base import BotId, Lane
+from adapters.evidence import EvidenceSink
+from adapters.teams.auth import BodyRefused, ConnectorToken, TokenRefused
+from adapters.teams.bots import TeamsBot, TeamsBots
+from adapters.teams.capture import Capture
+from adapters.teams.events import TeamsEvent, read_event
+from adapters.teams.keys import KeysUnavailable
+from storage.engine import Database
+
+logger = logging.getLogger(__name__)
+
+MAX_BODY: Final = 1024 * 1024
+BODY_DEADLINE: Final = 10.0
+_CHUNK: Final = 64 * 1024
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class TeamsInbound:
+    """Makes one route handler for each bot."""
+
+    def __init__(
+        self,
+        bots: TeamsBots,
+        database: Database,
+        *,
+        evidence: EvidenceSink,
+        wake: Callable[[Lane], None],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._bots = bots
+        self._capture = Capture(database, evidence=evidence, wake=wake, now=now)
+        self._now = now
+
+    def handler(self, bot: BotId) -> Handler:
+        """The handler of `POST /teams/{BotID}/messages` for this bot. Raises KeyError if it has no Teams side."""
+        known = self._bots.get(bot)
+        adapter = CloudAdapter(known.auth)
+
+        async def messages(request: web.Request) -> web.StreamResponse:
+            try:
+                return await self._receive(known, adapter, request)
+            except TokenRefused as refused:
+                return _refuse(401, bot, refused.reason)
+            except BodyRefused as refused:
+                return _refuse(400, bot, refused.reason)
+            except KeysUnavailable:
+                return _refuse(503, bot, "keys_unavailable")
+            except (SQLAlchemyError, OSError) as error:
+                logger.error(
+                    "teams_event_not_stored",
+                    extra={"action": "teams_event_not_stored", "bot": bot, "code": type(error).__name__},
+                )
+                return _refuse(503, bot, "not_stored")
+
+        return messages
+
+    async def _receive(self, known: TeamsBot, adapter: CloudAdapter, request: web.Request) -> web.StreamResponse:
+        if request.content_type != "application/json" or "Content-Encoding" in request.headers:
+            raise web.HTTPUnsupportedMediaType
+        token = await known.inbound.check(request.headers.getall("Authorization", []))
+        body = _activity(await _read_body(request))
+        known.inbound.check_activity(token, body)
+        event = read_event(body, request.headers, self._now())
+        _check_tenant(known, event)
+        turn = _Turn(known, event, self._capture)
+        answer = await adapter.process_activity(_passport(known, token), _model(body), turn.on_turn)
+        if answer is None:
+            return web.Response(status=200)
+        return web.Response(status=int(answer.status), body=orjson.dumps(answer.body), content_type="application/json")
+
+
+class _Turn(ActivityHandler):  # type: ignore[misc]  # botbuilder has no types
+    """One activity's turn: it stores and, for an invoke, answers; it never sends.
+
+    Not a TeamsActivityHandler: that one asks for the roster of every added member and raises on its errors.
+    """
+
+    def __init__(self, known: TeamsBot, event: TeamsEvent, capture: Capture) -> None:
+        super().__init__()
+        self._known = known
+        self._event = event
+        self._capture = capture
+
+    async def on_turn(self, turn_context: TurnContext) -> None:
+        """Store first, whatever the type."""
+        await self._capture.store(self._known.app, self._event)
+        if turn_context.activity.type == "invoke":
+            await super().on_turn(turn_context)
+
+    async def on_invoke_activity(self, turn_context: TurnContext) -> InvokeResponse:
+        """Say 200, so that Teams shows the person no error."""
+        if turn_context.activity.name == "adaptiveCard/action":
+            # learn.microsoft.com/adaptive-cards/authoring-cards/universal-action-model: the answer's three members
+            message = {"statusCode": 200, "type": "application/vnd.microsoft.activity.message", "value": "OK"}
+            return InvokeResponse(status=200, body=message)
+        return InvokeResponse(status=200, body={})
+
+
+def _passport(known: TeamsBot, token: ConnectorToken) -> AuthenticateRequestResult:
+    """Our own verdict in the form botbuilder takes instead of a header."""
+    result = AuthenticateRequestResult()
+    result.claims_identity = ClaimsIdentity(dict(token.claims), True)
+    result.audience = token.claims["iss"]  # the connector's scope has the issuer's name
+    result.caller_id = None
+    result.connector_factory = known.auth.create_connector_factory(result.claims_identity)
+    return result
+
+
+def _check_tenant(known: TeamsBot, event: TeamsEvent) -> None:
+    """A single-tenant app hears its own tenant only: another one's signed activity is refused like a foreign token."""
+    home = known.app.home_tenant
+    if event.tenant is None:
+        if event.change != "none":
+            raise BodyRefused("no_tenant")
+    elif home is not None and event.tenant.lower() != home.lower():
+        raise TokenRefused("foreign_tenant")
+
+
+async def _read_body(request: web.Request) -> bytes:
+    """At most 1 MiB, within a deadline."""
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_DEADLINE):
+            async for part in request.content.iter_chunked(_CHUNK):
+                size += len(part)
+                if size > MAX_BODY:
+                    raise web.HTTPRequestEntityTooLarge(MAX_BODY, size)
+                parts.append(part)
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
+    return b"".join(parts)
+
+
+def _activity(raw: bytes) -> dict[str, Any]:
+    try:
+        body = orjson.loads(raw)
+    except ValueError:
+        raise BodyRefused("not_json") from None
+    if not isinstance(body, dict):
+        raise BodyRefused("not_an_object")
+    return body
+
+
+def _model(body: dict[str, Any]) -> Activity:
+    try:
+        return Activity().deserialize(body)
+    except (DeserializationError, ValueError, TypeError, AttributeError, RecursionError):
+        raise BodyRefused("malformed_activity") from None
+
+
+def _refuse(status: int, bot: BotId, reason: str) -> web.Response:
+    logger.warning(
+        "teams_request_refused",
+        extra={"action": "teams_request_refused", "bot": bot, "status": status, "reason": reason},
+    )
+    return web.Response(status=status)

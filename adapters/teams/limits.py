@@ -1,0 +1,31 @@
+"""Microsoft's documented limits as values, each with its page. Our own pace stays below them (config.TeamsPace).
+
+Sources: msteams-docs `bots/how-to/rate-limit.md` (connector), graph-docs `concepts/throttling-limits.md` and
+`concepts/json-batching.md` (Graph), learn.microsoft.com `microsoftteams/platform/bots/how-to/format-your-bot-messages`
+(size).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+REQUESTS_PER_SECOND: Final = 50.0
+"""Everything one app sends into one tenant: messages, creates, roster calls (rate-limit.md)."""
+
+THREAD_WINDOWS: Final = ((1, 7), (2, 8), (30, 60), (3600, 1800))
+"""Sends into one conversation by one bot: (seconds, operations). One message each to many people never meets them."""
+
+MESSAGE_BYTES: Final = 100 * 1024
+"""About 100 KB of UTF-16 with mentions, without base64 images (format-your-bot-messages)."""
+
+GRAPH_BATCH_REQUESTS: Final = 20
+"""Requests in one $batch (json-batching.md)."""
+
+GRAPH_FILTER_CLAUSES: Final = 15
+"""OR clauses in one $filter on users before Graph answers "Too many child clauses"."""
+
+GRAPH_UNITS_PER_10_SECONDS: Final = 3500
+"""Resource units per app and tenant of the smallest size; `GET /users` with $select costs 1 (throttling-limits.md)."""
+
+GRAPH_INSTALLS_PER_SECOND: Final = 30
+"""GET and POST on installedApps, per app and tenant (throttling-limits.md)."""
