@@ -123,9 +123,11 @@ class Api:
                     if len(body) > self._max_body:
                         raise errors.body_too_large(self._max_body)
         except TimeoutError:
+            request.content.feed_eof()  # nobody waits for the rest
             raise errors.body_too_slow(self._body_seconds) from None
         except web.RequestPayloadError:
-            raise errors.invalid_arguments(["the body is not encoded as its headers say: send it again"]) from None
+            request.content.feed_eof()  # nothing after this can be read
+            raise errors.body_not_decodable() from None
         return bytes(body)
 
     async def _parse(self, raw: bytes, bot: Bot) -> wire.Call | tuple[Problem, ...]:

@@ -28,13 +28,19 @@ class CallRefused(Exception):
     """A call that is answered with Kore's error shape."""
 
     def __init__(
-        self, status: int, *messages: str, code: int | None = None, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        *messages: str,
+        code: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        close: bool = False,
     ) -> None:
         super().__init__(f"{status} {messages[0]}")
         self.status = status
         self.messages = messages
         self.code = status if code is None else code
         self.headers = dict(headers or {})
+        self.close = close  # the connection cannot be used again
 
 
 # ── the table ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -90,7 +96,12 @@ def wrong_content_type() -> CallRefused:
 
 def body_too_slow(seconds: float) -> CallRefused:
     """The rest of the body never came."""
-    return CallRefused(408, f"The body did not arrive within {seconds:g} seconds", headers={hdrs.CONNECTION: "close"})
+    return CallRefused(408, f"The body did not arrive within {seconds:g} seconds", close=True)
+
+
+def body_not_decodable() -> CallRefused:
+    """Compressed or chunked otherwise than declared."""
+    return CallRefused(412, INVALID_ARGUMENTS, "the body is not encoded as its headers say: send it again", close=True)
 
 
 def storage_unavailable() -> CallRefused:
@@ -114,9 +125,9 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         if error.status < 400:
             raise
         return _answer(request, error.status, _kept(error))
-    except ConnectionError:
-        raise  # the caller has gone: nobody is there to be answered
-    except Exception:
+    except Exception as error:
+        if isinstance(error, ConnectionError) and request.transport is None:
+            return _answer(request, 400, {})  # the caller has gone in the middle of the body: nobody reads this
         log.exception("a call failed by our fault", extra={"action": "call_failed", "route": _route(request)})
         return _answer(request, 500, {})
 
@@ -124,7 +135,10 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
 def kore_answer(refused: CallRefused) -> web.Response:
     """`{"errors":[{"msg":…,"code":…}]}`: `msg` and numbers only."""
     entries = [{"msg": message, "code": refused.code} for message in refused.messages]
-    return json_answer({"errors": entries}, status=refused.status, headers=refused.headers)
+    answer = json_answer({"errors": entries}, status=refused.status, headers=refused.headers)
+    if refused.close:
+        answer.force_close()
+    return answer
 
 
 def json_answer(body: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -182,7 +182,7 @@ def _sentence(item: ErrorDetails, where: str) -> str:
         return _count(MAX_IDENTITIES, len(given) if isinstance(given, list) else 0).says
     if kind == "literal_error":
         return f"must be {str(item['ctx']['expected']).replace(chr(39), chr(34))}"
-    if where == "message.val":
+    if where == "message.val" and kind != "missing":
         return "must be text, or an object when message.type is script"
     return _SENTENCES.get(kind, "is not valid: correct it")
 
