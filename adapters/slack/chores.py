@@ -25,15 +25,29 @@ RETRY_BASE = 5.0
 RETRY_CAP = 300.0
 
 
-def backoff(attempts: int) -> float:
-    """5, 10, 20, … at most 300 seconds."""
-    return min(RETRY_BASE * 2.0 ** min(attempts, 10), RETRY_CAP)
-
-
 def later(chore: Chore, failure: Failure, detail: Mapping[str, Any] | None = None) -> ChoreLater:
-    """Try a chore again, when Slack says or with backoff."""
-    wait = failure.retry_after if failure.retry_after is not None else backoff(chore.attempts)
-    return ChoreLater(wait, failure.as_read, detail)
+    """Try a chore again when Slack says, or with backoff: 5, 10, 20, … at most 300 seconds.
+
+    Without a fault, so that no number of tries ends it: a workspace whose chore was given up would stay unknown. The
+    tries are counted in the detail.
+    """
+    detail = chore.detail if detail is None else detail
+    tries = chore.detail.get("tries")
+    tries = tries + 1 if isinstance(tries, int) else 1
+    wait = min(RETRY_BASE * 2.0 ** min(tries - 1, 10), RETRY_CAP)
+    logger.warning(
+        "a chore must wait",
+        extra={
+            "action": "slack.chore.later",
+            "kind": chore.kind,
+            "lane": str(chore.lane),
+            "code": failure.fault.code,
+            "tries": tries,
+        },
+    )
+    return ChoreLater(
+        failure.retry_after if failure.throttled and failure.retry_after else wait, None, {**detail, "tries": tries}
+    )
 
 
 class SlackIdentify:
@@ -68,7 +82,7 @@ class SlackIdentify:
     async def _store(self, app: SlackApp, token: str, answer: Answer) -> ChoreOutcome:
         grant = _grant(token, answer)
         if grant is None:
-            return ChoreLater(RETRY_CAP)
+            return ChoreLater(RETRY_CAP)  # an answer without a workspace: nothing to store
         async with self._database.write() as tx:
             lane = await self._installations.install(tx, app.bot, grant)
             await self._installations.keep_only(tx, app.bot, grant.team or grant.enterprise or "")

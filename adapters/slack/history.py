@@ -7,10 +7,24 @@ well where the conversation's id is not known: conversations.open is repeatable 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from adapters.base import BotId, DeliveryId, Fault, FaultClass, Gate, TenantId
+from sqlalchemy.exc import SQLAlchemyError
+
+from adapters.base import (
+    Address,
+    BotId,
+    DeliveryId,
+    Fault,
+    FaultClass,
+    Gate,
+    Look,
+    LookLater,
+    MayNotLook,
+    NotThere,
+    SeenAs,
+    TenantId,
+)
 from adapters.slack import faults, limits
 from adapters.slack.client import Answer, Failure, SlackClient
 from adapters.slack.installations import Installed, SlackInstallations
@@ -26,40 +40,7 @@ LOOK_SCOPE = "im:history"
 OPEN_SCOPE = "im:write"
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The message is there."""
-
-    message_id: str
-    conversation_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Absent:
-    """Slack does not show it (yet: a second look later makes sure)."""
-
-    conversation_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class MayNotLook:
-    """The app has no permission to look, or the conversation cannot be seen."""
-
-    fault: Fault
-
-
-@dataclass(frozen=True, slots=True)
-class Later:
-    """Slack could not be asked now."""
-
-    retry_after: float
-    fault: Fault
-
-
-Look = Found | Absent | MayNotLook | Later
-
-
-class SlackHistory:
+class SlackLooker:
     """Finds deliveries in direct messages by the metadata that marks them."""
 
     def __init__(self, client: SlackClient, installations: SlackInstallations) -> None:
@@ -67,47 +48,43 @@ class SlackHistory:
         self._installations = installations
 
     async def may_look(self, bot: BotId, tenant: TenantId) -> bool:
-        """Whether the granted scopes let us look, wherever the person was written to for the first time or not."""
+        """Whether the granted scopes let us look at everybody, people written to for the first time included."""
         speaker = await self._installations.speaker(bot, tenant)
         return isinstance(speaker, Installed) and {LOOK_SCOPE, OPEN_SCOPE} <= speaker.scopes
 
-    async def find_delivery(
-        self,
-        bot: BotId,
-        tenant: TenantId,
-        user_id: str,
-        conversation_id: str | None,
-        delivery: DeliveryId,
-        since: float,
-        gate: Gate,
-    ) -> Look:
+    async def __call__(self, bot: BotId, address: Address, delivery: DeliveryId, since: float, gate: Gate) -> Look:
         """Look for one delivery that went on the wire at `since` (epoch seconds), every call through the gate."""
-        speaker = await self._installations.speaker(bot, tenant)
+        try:
+            speaker = await self._installations.speaker(bot, address.tenant)
+        except SQLAlchemyError:
+            return LookLater(RETRY_SECONDS, faults.STORAGE_FAILED)
         if isinstance(speaker, Fault):
-            return MayNotLook(speaker)
-        missing = _missing_scope(speaker, conversation_id)
+            return LookLater(RETRY_SECONDS, speaker)
+        missing = _missing_scope(speaker, address.conversation_id)
         if missing is not None:
-            return MayNotLook(missing)
-        if conversation_id is None:
-            opened = await self._open(speaker, user_id, gate)
+            return MayNotLook(missing.reason, missing.remedy)
+        conversation = address.conversation_id
+        if conversation is None:
+            opened = await self._open(speaker, address.user_id, gate)
             if not isinstance(opened, str):
                 return opened
-            conversation_id = opened
-        return await self._search(speaker, conversation_id, delivery, since, gate)
+            conversation = opened
+        return await self._search(speaker, conversation, delivery, since, gate)
 
-    async def _open(self, speaker: Installed, user_id: str, gate: Gate) -> str | MayNotLook | Later:
+    async def _open(self, speaker: Installed, user_id: str, gate: Gate) -> str | MayNotLook | LookLater:
         result = await self._call(speaker, gate, OPEN, users=user_id)
         if isinstance(result, Failure):
             return _unable(result)
         channel = result.body.get("channel")
         found = channel.get("id") if isinstance(channel, dict) else None
         if not isinstance(found, str) or not found:
-            return Later(RETRY_SECONDS, faults.of_a_read(faults.not_answered("no_channel_id")))
+            return LookLater(RETRY_SECONDS, faults.of_a_read(faults.not_answered("no_channel_id")))
         return found
 
     async def _search(
         self, speaker: Installed, conversation: str, delivery: DeliveryId, since: float, gate: Gate
     ) -> Look:
+        """Read the conversation back to before the send; only a whole reading proves absence."""
         cursor: str | None = None
         for _ in range(MAX_PAGES):
             result = await self._call(
@@ -122,13 +99,15 @@ class SlackHistory:
             )
             if isinstance(result, Failure):
                 return _unable(result)
+            if not isinstance(result.body.get("messages"), list):
+                return LookLater(RETRY_SECONDS, faults.of_a_read(faults.not_answered("no_messages")))
             found = _find(result.body, delivery)
             if found is not None:
-                return Found(found, conversation)
+                return SeenAs(found, conversation)
             cursor = next_cursor(result.body)
             if cursor is None:
-                return Absent(conversation)
-        return Later(RETRY_SECONDS, faults.of_a_read(faults.not_answered("too_many_messages")))
+                return NotThere()
+        return LookLater(RETRY_SECONDS, faults.of_a_read(faults.not_answered("too_many_messages")))
 
     async def _call(self, speaker: Installed, gate: Gate, method: str, **arguments: Any) -> Answer | Failure:
         await gate.enter(method)
@@ -153,16 +132,15 @@ def _missing_scope(speaker: Installed, conversation_id: str | None) -> Fault | N
     return None
 
 
-def _unable(failure: Failure) -> MayNotLook | Later:
+def _unable(failure: Failure) -> MayNotLook | LookLater:
     fault = failure.as_read
-    if fault.klass is FaultClass.NOT_SENT:
-        return Later(RETRY_SECONDS if failure.retry_after is None else failure.retry_after, fault)
-    return MayNotLook(fault)
+    if fault.klass is FaultClass.REFUSED or fault.reason == faults.MISSING_SCOPE.reason:
+        return MayNotLook(fault.reason, fault.remedy)
+    return LookLater(RETRY_SECONDS if failure.retry_after is None else failure.retry_after, fault)
 
 
 def _find(body: Mapping[str, Any], delivery: DeliveryId) -> str | None:
-    messages = body.get("messages")
-    for message in messages if isinstance(messages, list) else []:
+    for message in body["messages"]:
         metadata = message.get("metadata") if isinstance(message, dict) else None
         if not isinstance(metadata, dict) or metadata.get("event_type") != EVENT_TYPE:
             continue

@@ -1,0 +1,203 @@
+"""All people of a Slack workspace, page by page (https://docs.slack.dev/reference/methods/users.list).
+
+Each page is stored as it comes, so a listing that breaks off has not been for nothing. Who needs a whole listing now
+(SlackPeople) and who refreshes it each day (the chore `slack.directory`) go through the same pages, one at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from weakref import WeakValueDictionary
+
+from adapters.base import BotId, Chore, ChoreDone, ChoreLater, ChoreOutcome, Fault, Gate, TenantId
+from adapters.slack import faults, limits
+from adapters.slack.chores import later
+from adapters.slack.client import Failure, SlackClient
+from adapters.slack.history import next_cursor
+from adapters.slack.installations import SLACK, Installed, SlackInstallations
+from adapters.slack.people import Workspace, person_of
+from identity.email import normal_form
+from storage import directory
+from storage.directory import Mirror, Person
+from storage.engine import Database
+
+logger = logging.getLogger(__name__)
+
+LIST = "users.list"
+REFRESH_SECONDS = 24 * 3600.0
+WRONG_KEY_SECONDS = 3600.0
+MAX_RESTARTS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a listing has come. `entries` counts what Slack listed, bots and leavers included."""
+
+    started: float
+    cursor: str | None = None
+    entries: int = 0
+    limit: int = limits.USERS_PAGE
+    restarts: int = 0
+
+    def restarted(self, limit: int) -> Progress:
+        """From the beginning: cursors expire, and belong to a page size."""
+        return Progress(self.started, limit=limit, restarts=self.restarts + 1)
+
+    def as_detail(self) -> dict[str, Any]:
+        return {
+            "started": self.started,
+            "cursor": self.cursor,
+            "entries": self.entries,
+            "limit": self.limit,
+            "restarts": self.restarts,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The people of one page; `next` is None when it was the last."""
+
+    people: Sequence[Person]
+    next: Progress | None
+
+
+class SlackListing:
+    """Fetches and stores pages; at most one listing of a workspace runs at a time in this process."""
+
+    def __init__(
+        self,
+        client: SlackClient,
+        installations: SlackInstallations,
+        database: Database,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._client = client
+        self._installations = installations
+        self._database = database
+        self._clock = clock
+        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+    def flight(self, bot: BotId, tenant: TenantId) -> asyncio.Lock:
+        """Held by who lists this workspace; who waited for it finds the directory fresh."""
+        return self._locks.setdefault((bot, tenant), asyncio.Lock())
+
+    def begin(self) -> Progress:
+        """A listing from the first page."""
+        return Progress(self._clock())
+
+    async def mirror(self, bot: BotId, tenant: TenantId) -> Mirror | None:
+        """What is known of the workspace's size and of its last listing."""
+        async with self._database.read() as tx:
+            return await directory.mirror(tx, bot_id=bot, channel=SLACK, tenant_id=tenant)
+
+    async def stored(self, bot: BotId, tenant: TenantId, addresses: Sequence[str]) -> dict[str, Person]:
+        """Who the directory knows under these addresses, somebody active before somebody disabled."""
+        async with self._database.read() as tx:
+            rows = await directory.lookup(tx, bot_id=bot, channel=SLACK, tenant_id=tenant, addresses=addresses)
+        rows.sort(key=lambda row: not row.disabled)
+        return {
+            row.email: Person(row.user_id, (row.email,), row.name, kind=row.kind, disabled=row.disabled) for row in rows
+        }
+
+    async def page(self, speaker: Installed, progress: Progress, gate: Gate) -> Page | Failure:
+        """Fetch and store one page. What Slack calls too large is asked for again in smaller pages."""
+        await gate.enter(LIST)
+        result = await self._client.call(
+            LIST,
+            speaker.token,
+            team_id=speaker.tenant,
+            limit=progress.limit,
+            cursor=progress.cursor,
+            include_locale=True,
+        )
+        if isinstance(result, Failure):
+            if result.throttled:
+                gate.throttled(LIST, result.retry_after)
+            again = _smaller(result, progress)
+            return result if again is None else Page((), again)
+        members = result.body.get("members")
+        if not isinstance(members, list):
+            return Failure(LIST, faults.not_answered("no_members"))
+        workspace = Workspace(speaker.tenant, speaker.enterprise)
+        people = [person for each in members if (person := person_of(each, workspace, normal_form)) is not None]
+        cursor = next_cursor(result.body)
+        come = replace(progress, cursor=cursor, entries=progress.entries + len(members))
+        await self._store(speaker, people, come)
+        return Page(people, None if cursor is None else come)
+
+    async def _store(self, speaker: Installed, people: Sequence[Person], come: Progress) -> None:
+        """Store a page; after the last, whom Slack no longer lists is gone."""
+        lane = {"bot_id": speaker.bot, "channel": SLACK, "tenant_id": speaker.tenant}
+        unique = {person.user_id: person for person in people}
+        async with self._database.write() as tx:
+            await directory.learn(tx, **lane, persons=list(unique.values()), source=LIST, now=self._clock())
+            if come.cursor is None:
+                await directory.disable_unseen(tx, **lane, before=come.started, source=LIST)
+                state = Mirror(self._clock(), come.started, come.entries, come.limit)
+            else:
+                known = await directory.mirror(tx, **lane)
+                completed, members = (None, 0) if known is None else (known.completed_at, known.members)
+                state = Mirror(completed, come.started, members, come.limit)
+            await directory.note_mirror(tx, **lane, state=state)
+
+
+class SlackDirectory:
+    """The chore `slack.directory`: one page at each turn, so that sends are never kept waiting; then daily."""
+
+    def __init__(self, listing: SlackListing, installations: SlackInstallations) -> None:
+        self._listing = listing
+        self._installations = installations
+
+    async def __call__(self, chore: Chore, gate: Gate) -> ChoreOutcome:
+        lane = chore.lane
+        speaker = await self._installations.speaker(lane.bot, lane.tenant)
+        if speaker == faults.NOT_INSTALLED:
+            return ChoreDone("not installed any more")
+        if isinstance(speaker, Fault):
+            return ChoreLater(WRONG_KEY_SECONDS)
+        async with self._listing.flight(lane.bot, lane.tenant):
+            progress = _resumed(chore.detail) or self._listing.begin()
+            mirror = await self._listing.mirror(lane.bot, lane.tenant)
+            if mirror is not None and mirror.completed_at is not None and mirror.completed_at > progress.started:
+                return ChoreLater(REFRESH_SECONDS, detail={})  # somebody else listed everybody meanwhile
+            page = await self._listing.page(speaker, progress, gate)
+        if isinstance(page, Failure):
+            return later(chore, page, progress.as_detail())
+        if page.next is not None:
+            return ChoreLater(0.0, detail=page.next.as_detail())
+        logger.info("a workspace was listed", extra={"action": "slack.directory.done", "lane": str(lane)})
+        return ChoreLater(REFRESH_SECONDS, detail={})
+
+
+def _smaller(failure: Failure, progress: Progress) -> Progress | None:
+    """How to go on after `limit_required`, a listing that Slack could not finish, or a cursor that expired."""
+    if progress.restarts >= MAX_RESTARTS:
+        return None
+    if failure.fault.code == "invalid_cursor" and progress.cursor is not None:
+        return progress.restarted(progress.limit)
+    too_large = failure.fault.code == "limit_required" or (
+        failure.written and failure.fault.reason == "no_clear_answer"
+    )
+    if too_large and progress.limit > limits.USERS_PAGE_SAFE:
+        return progress.restarted(limits.USERS_PAGE_SAFE)
+    return None
+
+
+def _resumed(detail: Mapping[str, Any]) -> Progress | None:
+    """The progress that a chore wrote down; None for a fresh one."""
+    started, cursor, entries = detail.get("started"), detail.get("cursor"), detail.get("entries")
+    limit, restarts = detail.get("limit"), detail.get("restarts")
+    if not isinstance(started, int | float) or not isinstance(limit, int):
+        return None
+    return Progress(
+        float(started),
+        cursor if isinstance(cursor, str) and cursor else None,
+        entries if isinstance(entries, int) else 0,
+        limit,
+        restarts if isinstance(restarts, int) else 0,
+    )
