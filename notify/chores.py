@@ -7,11 +7,9 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import assert_never
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from adapters.base import Chore, ChoreDone, ChoreHandler, ChoreLater, ChoreOutcome, Gate, Lane
 from storage import chores as store
-from storage.engine import Database
+from storage.engine import UNAVAILABLE, Database, describe
 
 log = logging.getLogger("herald.chores")
 
@@ -35,10 +33,10 @@ class ChoreBook:
         while True:
             try:
                 next_due = await self._do_due(lane, gate)
-            except SQLAlchemyError as error:
+            except UNAVAILABLE as error:
                 log.error(
                     "chores not readable",
-                    extra={"action": "database_unavailable", "lane": str(lane), "error": type(error).__name__},
+                    extra={"action": "database_unavailable", "lane": str(lane), "error": describe(error)},
                 )
                 next_due = self._now() + 5.0
             if next_due is not None and next_due <= self._now():

@@ -19,8 +19,6 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from adapters.base import (
     BotId,
     Channel,
@@ -48,7 +46,7 @@ from notify.ledger import CLAIM_SECONDS, Batch, Ledger
 from notify.pacing import Learner, Pacer
 from notify.texts import REASONS
 from storage import deliveries, lanes
-from storage.engine import Database
+from storage.engine import UNAVAILABLE, Database, describe
 
 log = logging.getLogger("herald.drain")
 
@@ -172,10 +170,10 @@ class Drain:
             await self._ledger.release()
         except lanes.LaneLost:
             log.warning("lane lost", extra={"action": "lane_lost", "lane": str(self.lane)})
-        except SQLAlchemyError as error:
+        except UNAVAILABLE as error:
             log.error(
                 "last results not written; they will be in doubt",
-                extra={"action": "database_unavailable", "lane": str(self.lane), "error": type(error).__name__},
+                extra={"action": "database_unavailable", "lane": str(self.lane), "error": describe(error)},
             )
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -292,11 +290,11 @@ class Drain:
         started = self._shop.clocks.monotonic()
         try:
             await asyncio.shield(self._commit(group))
-        except SQLAlchemyError as error:
+        except UNAVAILABLE as error:
             self._take_back(group)
             log.error(
                 "database not writable; holding results",
-                extra={"action": "database_unavailable", "lane": str(self.lane), "error": type(error).__name__},
+                extra={"action": "database_unavailable", "lane": str(self.lane), "error": describe(error)},
             )
             await asyncio.sleep(DATABASE_RETRY_SECONDS)
             return
@@ -582,10 +580,10 @@ class Drain:
             try:
                 await self._ledger.renew()
                 await self._expire()
-            except SQLAlchemyError as error:
+            except UNAVAILABLE as error:
                 log.error(
                     "claim not renewed",
-                    extra={"action": "database_unavailable", "lane": str(self.lane), "error": type(error).__name__},
+                    extra={"action": "database_unavailable", "lane": str(self.lane), "error": describe(error)},
                 )
             await asyncio.sleep(UPKEEP_SECONDS)
 

@@ -22,7 +22,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 import orjson
-from sqlalchemy.exc import SQLAlchemyError
 
 from adapters.base import Address, Fault, FaultClass, NotSent, Refused, Repair, TenantId, TraceStep
 from identity.answers import Found, Later, Missing, Resolution
@@ -36,6 +35,7 @@ from notify.pacing import FairQueue
 from notify.texts import REASONS
 from storage import deliveries
 from storage.deliveries import QueuedRow
+from storage.engine import UNAVAILABLE, describe
 from storage.lanes import Key
 
 if TYPE_CHECKING:
@@ -189,10 +189,10 @@ class Feed:
             if request is None:
                 return False
             await self._load(request)
-        except SQLAlchemyError as error:
+        except UNAVAILABLE as error:
             log.error(
                 "database not readable",
-                extra={"action": "database_unavailable", "lane": str(self._drain.lane), "error": type(error).__name__},
+                extra={"action": "database_unavailable", "lane": str(self._drain.lane), "error": describe(error)},
             )
             await asyncio.sleep(1.0)
         return True

@@ -11,13 +11,11 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from adapters.base import ENTRY, BotId, ChannelName, Lane, TenantId
 from notify.drain import Drain, Workshop
 from notify.ledger import CLAIM_SECONDS
 from storage import lanes
-from storage.engine import Database
+from storage.engine import UNAVAILABLE, Database, describe
 
 log = logging.getLogger("herald.runner")
 
@@ -104,10 +102,10 @@ class Runner:
             await drain.run()
         except lanes.LaneLost:
             log.warning("lane lost", extra={"action": "lane_lost", "lane": str(lane)})
-        except SQLAlchemyError as error:
+        except UNAVAILABLE as error:
             log.error(
                 "lane stopped: database unavailable",
-                extra={"action": "database_unavailable", "lane": str(lane), "error": type(error).__name__},
+                extra={"action": "database_unavailable", "lane": str(lane), "error": describe(error)},
             )
             await asyncio.sleep(RETRY_SECONDS)
         except Exception:
@@ -131,8 +129,8 @@ class Runner:
             self._changed.clear()
             try:
                 wait = await self._sweep()
-            except SQLAlchemyError as error:
-                log.error("sweep failed", extra={"action": "database_unavailable", "error": type(error).__name__})
+            except UNAVAILABLE as error:
+                log.error("sweep failed", extra={"action": "database_unavailable", "error": describe(error)})
                 wait = RETRY_SECONDS
             try:
                 async with asyncio.timeout(wait):

@@ -18,12 +18,24 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 BUSY_TIMEOUT_MS = 10_000
 SQLITE_READERS = 4
 POSTGRES_CONNECTIONS = 12
+
+
+UNAVAILABLE = (DBAPIError, PoolTimeout, OSError)
+"""What a database that is locked, full, gone or restarting raises; everything else is our own mistake."""
+
+
+def describe(error: BaseException) -> str:
+    """A database error for the log: the driver's own first line, never the statement's values."""
+    cause = getattr(error, "orig", None) or error
+    return f"{type(cause).__name__}: {str(cause).splitlines()[0][:200] if str(cause) else ''}"
 
 
 class DatabaseInUse(RuntimeError):

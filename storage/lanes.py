@@ -54,7 +54,7 @@ def _key(key: Key) -> ColumnElement[bool]:
 def _clock(tx: AsyncConnection) -> ColumnElement[float]:
     """The database's own clock, epoch seconds."""
     if tx.dialect.name == "sqlite":
-        return literal_column("unixepoch('subsec')")
+        return literal_column("((julianday('now') - 2440587.5) * 86400.0)")
     return literal_column("extract(epoch from clock_timestamp())::float8")
 
 
