@@ -70,14 +70,11 @@ def native(channel: ChannelName, payload: Payload, field: str) -> Rendered | Unf
     reserved = tuple(_reserved(channel, payload, field))
     if reserved:
         return Unfit(reserved)
-    match channel:
-        case ChannelName.MSTEAMS:
-            problems, complete = tuple(_teams_problems(payload, field)), {"type": "message", **payload}
-        case ChannelName.SLACK:
-            problems, complete = tuple(_slack_problems(payload, field)), _with_fallback(payload)
-        case _:
-            assert_never(channel)
-    return Unfit(problems) if problems else _checked(channel, complete, field)
+    shape, complete = (
+        (_teams_problems, _as_message) if channel is ChannelName.MSTEAMS else (_slack_problems, _with_fallback)
+    )
+    problems = tuple(shape(payload, field))
+    return Unfit(problems) if problems else _checked(channel, complete(payload), field)
 
 
 def utf16_bytes(payload: Payload) -> int:
@@ -137,6 +134,10 @@ def _teams_problems(payload: Payload, field: str) -> Iterator[Problem]:
         yield Problem(f"{field}.attachments", "must be a list of objects, each with a contentType")
     elif isinstance(said, str) and not said.strip() and not attachments:
         yield Problem(field, "shows nothing: give text or attachments")
+
+
+def _as_message(payload: Payload) -> dict[str, Any]:
+    return {"type": "message", **payload}
 
 
 def _is_attachment(item: object) -> bool:

@@ -13,6 +13,7 @@ from typing import Final
 import orjson
 
 MAX_DEPTH: Final = 64
+_Container = dict[str, object] | list[object]
 _LOWEST, _HIGHEST = -(2**63), 2**64 - 1  # what orjson can write again
 
 
@@ -36,18 +37,21 @@ def read(raw: bytes | str) -> object:
 
 def _check_depth(value: object) -> None:
     """Level by level, so that no depth costs stack."""
-    level: list[object] = [value]
-    for _ in range(MAX_DEPTH + 1):
-        level = [child for parent in level for child in _children(parent)]
+    level = _containers([value])
+    for _ in range(MAX_DEPTH):
         if not level:
             return
-    raise NotJson(f"is nested deeper than {MAX_DEPTH} levels")
+        level = [child for parent in level for child in _containers(_children(parent))]
+    if level:
+        raise NotJson(f"is nested deeper than {MAX_DEPTH} levels")
 
 
-def _children(value: object) -> Iterable[object]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
+def _containers(values: Iterable[object]) -> list[_Container]:
+    return [value for value in values if isinstance(value, dict | list)]
+
+
+def _children(parent: _Container) -> Iterable[object]:
+    return parent.values() if isinstance(parent, dict) else parent
 
 
 def _unique(pairs: list[tuple[str, object]]) -> None:

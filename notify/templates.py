@@ -53,7 +53,8 @@ class _Body:
 
 def is_template(payload: Mapping[str, Any]) -> bool:
     """Whether a payload is written in Kore's SDK form rather than in a platform's own."""
-    return payload.get("type") in _TYPES and isinstance(payload.get("payload"), Mapping)
+    kind = payload.get("type")
+    return isinstance(kind, str) and kind in _TYPES and isinstance(payload.get("payload"), Mapping)
 
 
 def text_of(payload: Mapping[str, Any]) -> str | None:

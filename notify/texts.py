@@ -82,6 +82,7 @@ REASONS: Final[Mapping[str, Reason]] = {
     "installation_missing": Reason(
         "The app is not installed in any tenant or workspace", "Install the app, then send again."
     ),
+    "install_expired": Reason("The installation was not finished in time", "Start it again from its first page."),
     "installation_revoked": Reason("The app was removed from the workspace", "Install the app again."),
     "credentials_rejected": Reason(
         "The channel rejects the app's credentials", "Check app id, secret, tenant and app type of the bot."

@@ -1,0 +1,234 @@
+"""Rendering: text and native payloads become what the platforms take, or problems that name a field."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.base import ChannelName
+from notify import render
+from notify.render import SLACK_FALLBACK, TEAMS_MAX_BYTES, Payload, Rendered, Unfit, utf16_bytes
+from notify.slack_text import escape
+
+TEAMS, SLACK = ChannelName.MSTEAMS, ChannelName.SLACK
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+FIELDS = [
+    "type",
+    "text",
+    "attachments",
+    "blocks",
+    "payload",
+    "markdown_text",
+    "channel",
+    "from",
+    "icon_url",
+    "metadata",
+]
+
+
+def native(channel: ChannelName, payload: Mapping[str, Any]) -> Payload:
+    """The rendered payload of one that is expected to be fit."""
+    found = render.native(channel, payload, "message.val")
+    assert isinstance(found, Rendered), found
+    return found.payload
+
+
+def problems(channel: ChannelName, payload: Mapping[str, Any]) -> list[str]:
+    """The fields of one that is expected to be unfit."""
+    found = render.native(channel, payload, "message.val")
+    assert isinstance(found, Unfit), found
+    return [problem.field for problem in found.problems]
+
+
+class TestText:
+    @given(TEXT)
+    def test_total(self, said: str) -> None:
+        """Every text is rendered or refused, never an exception, and what is rendered can be written."""
+        for channel in ChannelName:
+            found = render.text(channel, said, "message.val")
+
+            assert isinstance(found, Unfit) is (not said.strip())
+            if isinstance(found, Rendered):
+                assert orjson.dumps(found.payload)
+
+    @given(TEXT)
+    def test_escaping(self, said: str) -> None:
+        """Escaped text holds no control character of Slack's, and unescaping gives the same text back."""
+        escaped = escape(said)
+
+        assert "<" not in escaped
+        assert ">" not in escaped
+        assert escaped.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") == said
+
+    @given(st.sampled_from(["<!channel>", "<@U1>", "&lt;!here&gt;", "<!subteam^S1>"]), TEXT, TEXT)
+    def test_no_mention_survives(self, mention: str, before: str, after: str) -> None:
+        """Wherever a mention stands in a text, it is written out."""
+        found = render.text(SLACK, before + mention + after, "message.val")
+
+        assert isinstance(found, Rendered)
+        assert html.unescape(escape(mention)) in found.payload["text"].replace("&lt;", "<").replace(
+            "&gt;", ">"
+        ).replace("&amp;", "&")
+        assert "<" not in found.payload["text"]
+
+
+class TestNative:
+    @given(st.dictionaries(st.sampled_from(FIELDS) | TEXT, JSON, max_size=6))
+    def test_total(self, payload: dict[str, Any]) -> None:
+        """Every JSON object is rendered or refused, never an exception; nothing reserved passes."""
+        for channel in ChannelName:
+            found = render.native(channel, payload, "message.val")
+
+            if isinstance(found, Rendered):
+                assert orjson.dumps(found.payload)
+                assert not {"channel", "from", "icon_url", "metadata"} & set(found.payload) or channel is TEAMS
+            else:
+                assert found.problems
+                assert all(problem.field.startswith("message.val") and problem.says for problem in found.problems)
+
+    @pytest.mark.parametrize(
+        "name", ["from", "recipient", "conversation", "serviceUrl", "channelId", "id", "ServiceURL", "FROM"]
+    )
+    def test_reserved_on_teams(self, name: str) -> None:
+        """Addressing is ours on Teams, in any case, because the connector reads names in any case."""
+        assert problems(TEAMS, {"text": "hi", name: "x"}) == [f"message.val.{name}"]
+
+    @pytest.mark.parametrize(
+        "name", ["channel", "token", "metadata", "username", "icon_url", "icon_emoji", "as_user", "team_id"]
+    )
+    def test_reserved_on_slack(self, name: str) -> None:
+        """Addressing, authorisation and our own mark are ours on Slack."""
+        assert problems(SLACK, {"text": "hi", name: "x"}) == [f"message.val.{name}"]
+
+    def test_teams_message(self) -> None:
+        """A Teams payload becomes a message and is otherwise left alone."""
+        card = {"contentType": "application/vnd.microsoft.card.adaptive", "content": {"type": "AdaptiveCard"}}
+
+        assert native(TEAMS, {"text": "**hi**"}) == {"type": "message", "text": "**hi**"}
+        assert native(TEAMS, {"speak": "", "attachments": [card]})["attachments"] == [card]
+
+    @pytest.mark.parametrize(
+        ("payload", "field"),
+        [
+            ({"type": "typing", "text": "hi"}, "message.val.type"),
+            ({"text": 1}, "message.val.text"),
+            ({"attachments": {}}, "message.val.attachments"),
+            ({"attachments": [{"content": {}}]}, "message.val.attachments"),
+            ({}, "message.val"),
+            ({"text": " "}, "message.val"),
+        ],
+    )
+    def test_teams_problems(self, payload: dict[str, Any], field: str) -> None:
+        """What Teams would refuse, or would show as nothing, is refused by its field."""
+        assert field in problems(TEAMS, payload)
+
+    @pytest.mark.parametrize(
+        ("payload", "field"),
+        [
+            ({"text": 1}, "message.val.text"),
+            ({"blocks": "x"}, "message.val.blocks"),
+            ({"blocks": [1]}, "message.val.blocks"),
+            ({"attachments": [[]]}, "message.val.attachments"),
+            ({"markdown_text": "x", "text": "x"}, "message.val.markdown_text"),
+            ({}, "message.val"),
+            ({"text": "", "blocks": []}, "message.val"),
+        ],
+    )
+    def test_slack_problems(self, payload: dict[str, Any], field: str) -> None:
+        """What Slack would refuse, or would show as nothing, is refused by its field."""
+        assert field in problems(SLACK, payload)
+
+    def test_pictures_do_not_count(self) -> None:
+        """Teams does not count embedded pictures, so neither do we."""
+        picture = "data:image/png;base64," + "A" * TEAMS_MAX_BYTES
+        card = {"contentType": "x", "content": {"type": "Image", "url": picture}}
+
+        assert utf16_bytes(native(TEAMS, {"attachments": [card]})) < 1000
+        assert problems(TEAMS, {"attachments": [card | {"name": "n" * TEAMS_MAX_BYTES}]}) == ["message.val"]
+
+
+class TestSlackFallback:
+    def test_documented_attachment(self) -> None:
+        """Kore's documented attachment gets its text as fallback, and is not shown twice."""
+        attachment = {"text": "Exception occurred during API execution", "color": "#FFCC00"}
+
+        payload = native(SLACK, {"attachments": [attachment, {"color": "#fff"}, {"fallback": "mine", "text": "x"}]})
+
+        assert "text" not in payload
+        assert [item["fallback"] for item in payload["attachments"]] == [attachment["text"], SLACK_FALLBACK, "mine"]
+
+    def test_blocks(self) -> None:
+        """Blocks without a text get one for notifications: the first attachment's, else a fixed sentence."""
+        blocks = [{"type": "section", "text": {"type": "mrkdwn", "text": "*hi*"}}]
+
+        assert native(SLACK, {"blocks": blocks})["text"] == SLACK_FALLBACK
+        assert native(SLACK, {"blocks": blocks, "attachments": [{"text": "a"}]})["text"] == "a"
+        assert native(SLACK, {"blocks": blocks, "text": "mine"})["text"] == "mine"
+
+    def test_links_stay_links(self) -> None:
+        """Links are not unfurled unless the caller asks for it."""
+        assert native(SLACK, {"text": "hi"})["unfurl_links"] is False
+        assert native(SLACK, {"text": "hi", "unfurl_links": True})["unfurl_links"] is True
+
+
+class TestSlackLimits:
+    @pytest.mark.parametrize(
+        ("make", "most", "field"),
+        [
+            (lambda n: {"text": "x" * n}, 40_000, "text"),
+            (lambda n: {"markdown_text": "x" * n}, 12_000, "markdown_text"),
+            (lambda n: {"text": "t", "blocks": [{"type": "divider"}] * n}, 50, "blocks"),
+            (lambda n: {"text": "t", "attachments": [{"text": "x"}] * n}, 100, "attachments"),
+            (
+                lambda n: one({"type": "section", "text": {"type": "mrkdwn", "text": "x" * n}}),
+                3000,
+                "blocks[0].text.text",
+            ),
+            (lambda n: one({"type": "section", "fields": [{"text": "x" * n}]}), 2000, "blocks[0].fields[0].text"),
+            (lambda n: one({"type": "section", "fields": [{"text": "x"}] * n}), 10, "blocks[0].fields"),
+            (
+                lambda n: one({"type": "header", "text": {"type": "plain_text", "text": "x" * n}}),
+                150,
+                "blocks[0].text.text",
+            ),
+            (lambda n: one({"type": "actions", "elements": [{"type": "button"}] * n}), 25, "blocks[0].elements"),
+            (
+                lambda n: one({"type": "actions", "elements": [{"text": {"text": "x" * n}}]}),
+                75,
+                "blocks[0].elements[0].text.text",
+            ),
+            (lambda n: one({"type": "divider", "block_id": "x" * n}), 255, "blocks[0].block_id"),
+            (
+                lambda n: {"attachments": [{"blocks": [{"type": "header", "text": {"text": "x" * n}}]}]},
+                150,
+                "attachments[0].blocks[0].text.text",
+            ),
+        ],
+    )
+    def test_limits(self, make: Any, most: int, field: str) -> None:
+        """Each documented limit holds to the character, and the problem names the field."""
+        assert native(SLACK, make(most))
+        assert problems(SLACK, make(most + 1)) == [f"message.val.{field}"]
+
+    def test_block_without_type(self) -> None:
+        """A block without a type is named."""
+        assert problems(SLACK, {"blocks": [{}]}) == ["message.val.blocks[0]"]
+
+
+def one(block: dict[str, Any]) -> dict[str, Any]:
+    return {"text": "t", "blocks": [block]}

@@ -1,0 +1,56 @@
+"""Strict JSON: what passes is read as the standard library reads it, what does not is refused in words."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+import orjson
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from notify.strict_json import MAX_DEPTH, NotJson, read
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+NUMBERS = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+VALUES = st.recursive(
+    st.none() | st.booleans() | NUMBERS | TEXT,
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(TEXT, inner, max_size=5),
+    max_leaves=20,
+)
+
+
+class TestRead:
+    @given(VALUES)
+    def test_round_trip(self, value: object) -> None:
+        """Every JSON value is read back, from bytes and from text."""
+        written = json.dumps(value)
+
+        assert read(written) == read(written.encode()) == value
+
+    @given(st.binary() | st.text())
+    @example(b"[" * 100_000)
+    @example("\ud800")
+    def test_total(self, raw: bytes | str) -> None:
+        """Anything else is refused with one exception, and what passes can be written again."""
+        with contextlib.suppress(NotJson):
+            assert orjson.dumps(read(raw))
+
+    def test_depth(self) -> None:
+        """The deepest value passes, one level more does not."""
+        assert read("[" * MAX_DEPTH + "]" * MAX_DEPTH)
+        with pytest.raises(NotJson, match="deeper than 64"):
+            read("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1))
+
+    @pytest.mark.parametrize("raw", ['{"a":1,"a":1}', '[{"b":{"a":1,"\\u0061":2}}]'])
+    def test_double_names(self, raw: str) -> None:
+        """One name twice in an object is refused, however it is written and however deep."""
+        with pytest.raises(NotJson, match="twice"):
+            read(raw)
+
+    @pytest.mark.parametrize("digits", [str(2**64), str(-(2**63) - 1), "1" + "0" * 30, "9" * 5000, "-" + "9" * 5000])
+    def test_numbers(self, digits: str) -> None:
+        """A whole number that could not be written again is refused."""
+        with pytest.raises(NotJson):
+            read(digits)
