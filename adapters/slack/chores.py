@@ -34,7 +34,7 @@ def later(chore: Chore, failure: Failure, detail: Mapping[str, Any] | None = Non
     detail = chore.detail if detail is None else detail
     tries = chore.detail.get("tries")
     tries = tries + 1 if isinstance(tries, int) else 1
-    wait = min(RETRY_BASE * 2.0 ** min(tries - 1, 10), RETRY_CAP)
+    wait = RETRY_CAP if failure.is_configuration else min(RETRY_BASE * 2.0 ** min(tries - 1, 10), RETRY_CAP)
     logger.warning(
         "a chore must wait",
         extra={

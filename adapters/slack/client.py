@@ -9,6 +9,7 @@ connection), and what comes back is a value.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,7 +30,6 @@ from adapters.slack.config import Clock, SlackEndpoints
 
 Body = Mapping[str, Any]  # a JSON object of Slack
 
-_TIMEOUT = aiohttp.ClientTimeout(total=limits.CALL_SECONDS, connect=limits.CONNECT_SECONDS)
 _LISTS = frozenset({"users.list", "auth.teams.list"})
 _JSON_METHODS = frozenset({"chat.postMessage"})  # read methods take forms only; a form keeps addresses out of the query
 
@@ -80,9 +80,16 @@ def proxy_for(url: str, environ: Mapping[str, str]) -> str | None:
 class SlackClient:
     """The process's one client: every bot and workspace calls through it with its own token."""
 
-    def __init__(self, session: aiohttp.ClientSession, endpoints: SlackEndpoints, clock: Clock) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        endpoints: SlackEndpoints,
+        clock: Clock = time.time,
+        *,
+        seconds: float = limits.CALL_SECONDS,
+    ) -> None:
         self._clock = clock
-        self._web = _WebClient(session, endpoints)
+        self._web = _WebClient(session, endpoints, seconds)
 
     async def call(self, method: str, token: str | None, /, **arguments: Any) -> Answer | Failure:
         """Make exactly one call. Every answer of the platform, and its silence, comes back as a value."""
@@ -112,10 +119,11 @@ class SlackClient:
 class _WebClient(AsyncWebClient):
     """slack_sdk's client on our transport."""
 
-    def __init__(self, session: aiohttp.ClientSession, endpoints: SlackEndpoints) -> None:
+    def __init__(self, session: aiohttp.ClientSession, endpoints: SlackEndpoints, seconds: float) -> None:
         super().__init__(token=None, base_url=endpoints.api, session=session, retry_handlers=[])
         self.proxy = endpoints.proxy  # after the constructor, which would take one from the environment
         self._transport = session
+        self._deadline = aiohttp.ClientTimeout(total=seconds, connect=min(seconds, limits.CONNECT_SECONDS))
 
     async def _request(self, *, http_verb: str, api_url: str, req_args: dict[str, Any]) -> dict[str, Any]:
         """Move one request; the body of the answer is {} unless it is a JSON object."""
@@ -128,7 +136,7 @@ class _WebClient(AsyncWebClient):
             api_url,
             headers=req_args["headers"],
             data=_encoded(req_args),
-            timeout=_TIMEOUT,
+            timeout=self._deadline,
             limit=limits.LIST_ANSWER_BYTES if method in _LISTS else limits.ANSWER_BYTES,
             proxy=req_args["proxy"],
         )

@@ -138,7 +138,7 @@ class SlackInbound:
         )
 
 
-def events_handler(bots: Mapping[str, SlackInbound]) -> Handler:
+def events_handler(bots: Mapping[BotId, SlackInbound]) -> Handler:
     """The handler of POST /slack/{BotID}/events."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -147,7 +147,7 @@ def events_handler(bots: Mapping[str, SlackInbound]) -> Handler:
     return handle
 
 
-def interactivity_handler(bots: Mapping[str, SlackInbound]) -> Handler:
+def interactivity_handler(bots: Mapping[BotId, SlackInbound]) -> Handler:
     """The handler of POST /slack/{BotID}/interactivity."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -156,8 +156,8 @@ def interactivity_handler(bots: Mapping[str, SlackInbound]) -> Handler:
     return handle
 
 
-def _of(bots: Mapping[str, SlackInbound], request: web.Request) -> SlackInbound:
-    found = bots.get(request.match_info["BotID"])
+def _of(bots: Mapping[BotId, SlackInbound], request: web.Request) -> SlackInbound:
+    found = bots.get(BotId(request.match_info["BotID"]))
     if found is None:
         raise web.HTTPNotFound
     return found

@@ -166,7 +166,7 @@ class SlackInstall:
         return response
 
 
-def install_handler(bots: Mapping[str, SlackInstall]) -> Handler:
+def install_handler(bots: Mapping[BotId, SlackInstall]) -> Handler:
     """The handler of GET /slack/{BotID}/install; 404 for a bot that is not installed by OAuth."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -175,7 +175,7 @@ def install_handler(bots: Mapping[str, SlackInstall]) -> Handler:
     return handle
 
 
-def redirect_handler(bots: Mapping[str, SlackInstall]) -> Handler:
+def redirect_handler(bots: Mapping[BotId, SlackInstall]) -> Handler:
     """The handler of GET /slack/{BotID}/oauth_redirect."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -184,8 +184,8 @@ def redirect_handler(bots: Mapping[str, SlackInstall]) -> Handler:
     return handle
 
 
-def _of(bots: Mapping[str, SlackInstall], request: web.Request) -> SlackInstall:
-    found = bots.get(request.match_info["BotID"])
+def _of(bots: Mapping[BotId, SlackInstall], request: web.Request) -> SlackInstall:
+    found = bots.get(BotId(request.match_info["BotID"]))
     if found is None:
         raise web.HTTPNotFound
     return found
