@@ -180,7 +180,8 @@ class TeamsControl:
         activity = self._events.templates.event(app, conversation, str(data.get("kind")), data)
         if data.get("kind") == "message":
             conversation.exists = True
-            conversation.person.block = None
+            if conversation.kind == "personal":
+                conversation.person.block = None  # whoever writes has unblocked the bot
         answers = await self._events.tell(app, [activity])
         return json_answer({"activity": activity, "answers": [each.as_json() for each in answers]})
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from simulator.teams.errors import GraphError, bad_request
+from simulator.teams.errors import bad_request, denied
 from simulator.teams.people import Tenant
 from simulator.teams.tokens import Grant
 
@@ -28,7 +28,7 @@ class GraphCall:
     def needs(self, *roles: str) -> None:
         """Refuse the call unless the token carries one of these permissions."""
         if not self.grant.roles.intersection(roles):
-            raise GraphError(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
+            raise denied()
 
     def allow_options(self, *names: str) -> None:
         """Refuse OData options that this resource does not know."""

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from aiohttp import ServerDisconnectedError
 
 from simulator.clock import ManualClock
 
@@ -171,3 +172,12 @@ class TestFaults:
             answer.json["error"]["code"],
             answer.headers["Retry-After"],
         )
+
+    async def test_lost_answer(self, teams: Any) -> None:
+        """A connection that is closed after storing leaves the message in the mailbox and the caller in doubt."""
+        chat = await teams.installed(0)
+        await teams.control("faults", {"platform": "connector", "operation": "send", "drop": "after", "times": 1})
+        with pytest.raises(ServerDisconnectedError):
+            await teams.bot("POST", f"conversations/{chat['id']}/activities", TEXT)
+
+        assert teams.mailbox(chat["aad_object_id"]) == [TEXT]

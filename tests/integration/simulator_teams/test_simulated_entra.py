@@ -162,3 +162,11 @@ class TestKeys:
         assert before[0]["kid"] in first["published"]
         assert first["kid"] not in second["published"]
         assert second["kid"] in second["published"]
+
+    async def test_key_set_can_be_down(self, teams: Any) -> None:
+        """A fault can take the key document, or the metadata, out of service."""
+        await teams.control("faults", {"platform": "entra", "operation": "keys", "status": 503, "times": 1})
+        url = f"{teams.url}/v1/.well-known/keys"
+        statuses = [(await teams.call("GET", url)).status for _ in range(2)]
+
+        assert statuses == [503, 200]
