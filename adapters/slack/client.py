@@ -123,7 +123,7 @@ class _WebClient(AsyncWebClient):
         super().__init__(token=None, base_url=endpoints.api, session=session, retry_handlers=[])
         self.proxy = endpoints.proxy  # after the constructor, which would take one from the environment
         self._transport = session
-        self._deadline = aiohttp.ClientTimeout(total=seconds, connect=min(seconds, limits.CONNECT_SECONDS))
+        self._deadline = aiohttp.ClientTimeout(total=seconds, connect=min(seconds / 3, limits.CONNECT_SECONDS))
 
     async def _request(self, *, http_verb: str, api_url: str, req_args: dict[str, Any]) -> dict[str, Any]:
         """Move one request; the body of the answer is {} unless it is a JSON object."""
