@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from typing import Final, Protocol
 
 from aiohttp import hdrs, web
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from adapters.base import BotId
 from notify import errors, wire
@@ -25,8 +23,9 @@ from notify.ids import derived_id, has_shape
 from notify.records import RequestRecord, Submission
 from notify.render import Problem
 from notify.wire import Bot
+from storage.engine import UNAVAILABLE, describe
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("herald.api")
 
 MAX_BODY: Final = 8 * 1024 * 1024
 BODY_SECONDS: Final = 30.0
@@ -182,7 +181,6 @@ def _storage() -> Iterator[None]:
     """A database that refuses or does not answer is no fault of the caller, and not for ever."""
     try:
         yield
-    except (DBAPIError, PoolTimeout, OSError) as error:
-        # the driver's own text may quote the row: its type must do
-        log.error("storage refused", extra={"action": "storage_refused", "error": type(error).__name__})
+    except UNAVAILABLE as error:
+        log.error("storage refused", extra={"action": "storage_refused", "error": describe(error)})
         raise errors.storage_unavailable() from None

@@ -22,7 +22,7 @@ from jwt.algorithms import Algorithm
 from adapters.base import BotId
 from notify import errors, strict_json
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("herald.auth")
 
 HEADER: Final = "auth"
 PROACTIVE_SCOPE: Final = "channel_management:proactive_messages"

@@ -15,7 +15,7 @@ from typing import Final
 import orjson
 from aiohttp import hdrs, web
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("herald.api")
 
 API_PREFIX: Final = "/api/public/"
 INVALID_ARGUMENTS: Final = "Validation errors/ Invalid arguments"  # Kore's literal text

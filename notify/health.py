@@ -12,7 +12,7 @@ from aiohttp import web
 
 from notify.errors import json_answer
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("herald.health")
 
 CHECK_SECONDS: Final = 5.0
 

@@ -94,12 +94,12 @@ class TestKoreShape:
 
     async def test_logs_keep_secrets(self, face: Face, caplog: pytest.LogCaptureFixture) -> None:
         """No token, e-mail or text of a call stands in a log, whether the call is accepted or refused."""
-        caplog.set_level(logging.DEBUG, "notify")
+        caplog.set_level(logging.DEBUG, "herald")
         await face.send()
         await face.send(auth=token(key="a wrong secret of a backend, long enough for its algorithm......"))
         await face.send(raw=b'{"john.doe@example.com":1}')
 
-        logged = " ".join(str(record.__dict__) for record in caplog.records if record.name.startswith("notify"))
+        logged = " ".join(str(record.__dict__) for record in caplog.records if record.name.startswith("herald"))
 
         assert "request_accepted" in logged
         assert not [found for found in ("eyJ", SECRET, "example.com", "reset your password") if found in logged]

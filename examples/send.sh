@@ -1,0 +1,7 @@
+#!/bin/sh
+# Send a ready request with nothing but curl: examples/send.sh examples/requests/reminder_slack.json
+set -eu
+curl --fail-with-body --silent --show-error \
+  --header "auth: $HERALD_TOKEN" --header "Content-Type: application/json" \
+  --data-binary "@$1" "${HERALD_URL%/}/api/public/bot/$HERALD_BOT/notify"
+echo
