@@ -2,8 +2,9 @@
 
 Ready to use: tenant number 1 is `7e4a0000-0000-4000-8000-000000000001` (the last digits count up), app
 `a9900000-0000-4000-8000-000000000001` (SingleTenant, at home in tenant 1) and app
-`a9900000-0000-4000-8000-000000000002` (MultiTenant), both with the password `simulator-teams-secret`. They have no messaging endpoint until
-`POST /_sim/teams/apps` sets one, and are installed for nobody until `POST /_sim/teams/installs` (or Graph) does it.
+`a9900000-0000-4000-8000-000000000002` (MultiTenant), both with the password `simulator-teams-secret`. They have no
+messaging endpoint until `POST /_sim/teams/apps` sets one, and are installed for nobody until
+`POST /_sim/teams/installs` (or Graph) does it.
 
 Control routes below `/_sim/teams/` (JSON; `app_id` and `tenant` may be left out; `person` is an object id, user
 principal name, e-mail or `29:` id; what is wrong is answered with 400 and `{"error": "..."}`):

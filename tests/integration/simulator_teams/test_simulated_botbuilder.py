@@ -1,5 +1,6 @@
 """botbuilder's own connector client succeeds against the simulator, and fails as it does against Teams."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -12,14 +13,6 @@ from botbuilder.schema import (
 )
 from botframework.connector.aio import ConnectorClient
 from botframework.connector.auth import MicrosoftAppCredentials
-
-pytestmark = [
-    # botframework-connector keeps a requests session per client and never closes it
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    # msrest 0.7.1 calls retired functions of the standard library
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-]
 
 
 class _Token(MicrosoftAppCredentials):  # type: ignore[misc]  # botframework has no types
@@ -34,8 +27,9 @@ class _Token(MicrosoftAppCredentials):  # type: ignore[misc]  # botframework has
 
 
 @pytest.fixture(name="client")
-async def _client(teams: Any) -> Any:
-    return ConnectorClient(_Token(teams.app_id, await teams.token()), base_url=f"{teams.service_url}/")
+async def _client(teams: Any) -> AsyncIterator[Any]:
+    async with ConnectorClient(_Token(teams.app_id, await teams.token()), base_url=f"{teams.service_url}/") as client:
+        yield client
 
 
 def _message(text: str) -> Activity:
