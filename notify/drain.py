@@ -543,9 +543,7 @@ class Drain:
         finally:
             self._looking.discard(item.id)
         if item.delivery.state is State.UNCERTAIN:
-            self.apply(item, event)
-            if item.delivery.state is State.UNCERTAIN and not _must_be_written(item):
-                self.look_for(item)
+            self.apply(item, event)  # written first; a further look follows the write
 
     async def _ask(self, item: Item) -> machine.Event:
         address = item.delivery.address

@@ -55,23 +55,23 @@ class Runner:
         for drain in self._drains.values():
             drain.stop()
         if self._tasks:
-            await asyncio.wait(self._tasks.values(), timeout=grace)
+            await asyncio.wait(list(self._tasks.values()), timeout=grace)
         for drain in self._drains.values():
             drain.abandon()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*list(self._tasks.values()), return_exceptions=True)
 
     def wake(self, lane: Lane) -> None:
         """The lane has new work."""
         if self._stopping or lane.channel not in self._shops:
             return
-        drain = self._drains.get(lane)
-        if drain is not None:
-            drain.wake()
-            self._again.add(lane)
+        if lane in self._tasks:
+            self._again.add(lane)  # for a drain that is about to end
+            drain = self._drains.get(lane)
+            if drain is not None:
+                drain.wake()
             return
-        task = asyncio.create_task(self._drain(lane))
-        self._tasks[lane] = task
-        task.add_done_callback(lambda _: self._tasks.pop(lane, None))
+        task = self._tasks[lane] = asyncio.create_task(self._drain(lane))
+        task.add_done_callback(lambda _: self._ended(lane))
 
     def heal(self, lane: Lane) -> None:
         """Something happened that may let a held lane go on: an install, a new token, access granted."""
@@ -113,15 +113,14 @@ class Runner:
             await asyncio.sleep(RETRY_SECONDS)
         finally:
             self._drains.pop(lane, None)
-            self._changed.set()
-            if lane in self._again:
-                self._again.discard(lane)
-                asyncio.get_running_loop().call_soon(self._wake_again, lane)
 
-    def _wake_again(self, lane: Lane) -> None:
-        """Work arrived while the drain was ending."""
+    def _ended(self, lane: Lane) -> None:
+        """Start afresh if work arrived while the drain was ending; else let the timer look when it is due."""
         self._tasks.pop(lane, None)
-        self.wake(lane)
+        self._changed.set()
+        if lane in self._again:
+            self._again.discard(lane)
+            self.wake(lane)
 
     async def _keep_time(self) -> None:
         """Start lanes whose rows fall due."""
@@ -144,7 +143,7 @@ class Runner:
         async with self._database.read() as tx:
             due = await lanes.due(tx, now)
             upcoming = await lanes.next_due(tx)
-        idle = [key for key in due if _lane(key) not in self._drains]
+        idle = [key for key in due if _lane(key) not in self._tasks]
         for key in idle:
             self.wake(_lane(key))
         if upcoming is None or upcoming <= now:

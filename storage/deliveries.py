@@ -138,7 +138,7 @@ async def has_open(tx: AsyncConnection, key: Key) -> bool:
     return (await tx.execute(select(table.c.seq).where(_open(key)).limit(1))).first() is not None
 
 
-_WAITING = table.c.state.in_(("accepted", "ready"))
+_WAITING = or_(table.c.state == "accepted", table.c.state == "ready")  # IN cannot be used with many rows at once
 
 _OURS_ALREADY = and_(  # the commit whose answer was lost had succeeded
     table.c.state == "sending", table.c.term == bindparam("term"), table.c.attempts == bindparam("attempts")
@@ -264,3 +264,77 @@ async def without_next_time(tx: AsyncConnection) -> int:
         .where(table.c.final_at.is_(None), table.c.duplicate_of.is_(None), table.c.next_at.is_(None))
     )
     return (await tx.execute(statement)).scalar_one()
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtfulRow:
+    """A delivery that may have arrived."""
+
+    id: str
+    request_id: str
+    state: str
+    copies: int
+
+
+async def is_known_message(tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str, message_id: str) -> bool:
+    """Whether a delivery already carries this platform message id."""
+    statement = select(table.c.seq).where(
+        table.c.bot_id == bot_id,
+        table.c.channel == channel,
+        table.c.tenant_id == tenant_id,
+        table.c.message_id == message_id,
+    )
+    return (await tx.execute(statement.limit(1))).first() is not None
+
+
+async def in_doubt(
+    tx: AsyncConnection,
+    *,
+    bot_id: str,
+    channel: str,
+    tenant_id: str,
+    user_id: str,
+    conversation_id: str,
+    earliest: float,
+    latest: float,
+) -> list[DoubtfulRow]:
+    """Uncertain and unconfirmed deliveries to a person whose call began between two moments; at most two."""
+    rows = await tx.execute(
+        select(table.c.id, table.c.request_id, table.c.state, table.c.copies)
+        .where(
+            table.c.bot_id == bot_id,
+            table.c.channel == channel,
+            table.c.tenant_id == tenant_id,
+            table.c.duplicate_of.is_(None),
+            or_(table.c.state == "uncertain", table.c.state == "unconfirmed"),
+            or_(
+                table.c.user_id == user_id,
+                table.c.channel_id == user_id,
+                table.c.conversation_id == conversation_id,
+            ),
+            table.c.wire_started_at >= earliest,
+            table.c.wire_started_at <= latest,
+        )
+        .limit(2)
+    )
+    return [DoubtfulRow(*tuple(row)) for row in rows.all()]
+
+
+async def prove(tx: AsyncConnection, delivery_id: str, *, was: str, message_id: str, store_id: str, now: float) -> bool:
+    """Evidence turns a delivery in doubt, and its duplicates, into sent; a final moment that was told is kept."""
+    values = {
+        "state": "sent",
+        "next_at": None,
+        "final_at": func.coalesce(table.c.final_at, now),
+        "message_id": message_id,
+        "store_id": store_id,
+        "reason": None,
+        "code": None,
+        "detail": None,
+        "remedy": None,
+    }
+    changed = await tx.execute(update(table).where(table.c.id == delivery_id, table.c.state == was).values(**values))
+    if changed.rowcount != 1:
+        return False
+    await tx.execute(update(table).where(table.c.duplicate_of == delivery_id).values(**values))
+    return True

@@ -73,13 +73,15 @@ class Database:
         """
         parsed = driver_url(url)
         if parsed.get_backend_name() != "sqlite":
-            engine = create_async_engine(parsed, pool_size=POSTGRES_CONNECTIONS, max_overflow=0, pool_pre_ping=True)
+            engine = create_async_engine(
+                parsed, pool_size=POSTGRES_CONNECTIONS, max_overflow=0, pool_pre_ping=True, hide_parameters=True
+            )
             return cls(engine, None)
         path = parsed.database
         if not path or path == ":memory:":
             raise ValueError("storage.url: a SQLite database needs a file, for example sqlite:///herald.db")
         lock = _lock_file(Path(path)) if exclusive else None
-        engine = create_async_engine(parsed, pool_size=SQLITE_READERS + 1, max_overflow=0)
+        engine = create_async_engine(parsed, pool_size=SQLITE_READERS + 1, max_overflow=0, hide_parameters=True)
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
         return cls(engine, lock)

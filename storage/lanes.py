@@ -202,3 +202,13 @@ def _pause(row: RowMapping) -> Pause | None:
         probe_at=row["probe_at"] or 0.0,
         probes=row["probes"],
     )
+
+
+async def expired(tx: AsyncConnection, *, slack: float) -> int:
+    """Claims that have outlived their time by more than `slack` seconds with nobody taking over."""
+    statement = (
+        select(func.count())
+        .select_from(table)
+        .where(table.c.owner.is_not(None), table.c.expires_at < _clock(tx) - slack)
+    )
+    return (await tx.execute(statement)).scalar_one()

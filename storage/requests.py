@@ -247,3 +247,18 @@ async def miscounts(tx: AsyncConnection, *, changed_since: float) -> list[Miscou
         .limit(100)
     )
     return [Miscount(*tuple(row)) for row in rows.all()]
+
+
+async def purge(tx: AsyncConnection, *, closed_before: float, limit: int) -> int:
+    """Delete requests that were closed long ago, with their deliveries; at most `limit` at once."""
+    old = select(table.c.id).where(table.c.closed_at < closed_before).limit(limit)
+    ids = [row.id for row in await tx.execute(old)]
+    if ids:
+        await tx.execute(deliveries.delete().where(deliveries.c.request_id.in_(ids)))
+        await tx.execute(table.delete().where(table.c.id.in_(ids)))
+    return len(ids)
+
+
+async def purge_answers(tx: AsyncConnection, now: float) -> None:
+    """Delete the idempotency records whose time is over."""
+    await tx.execute(idempotency.delete().where(idempotency.c.expires_at <= now))

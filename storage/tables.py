@@ -123,6 +123,15 @@ deliveries = Table(
         postgresql_where=text("duplicate_of IS NOT NULL"),
     ),
     Index(
+        "ix_deliveries_doubt",
+        "bot_id",
+        "channel",
+        "tenant_id",
+        "wire_started_at",
+        sqlite_where=text("state IN ('uncertain', 'unconfirmed')"),
+        postgresql_where=text("state IN ('uncertain', 'unconfirmed')"),
+    ),
+    Index(
         "ix_deliveries_message",
         "bot_id",
         "channel",
@@ -291,5 +300,13 @@ oauth_states = Table(
     metadata,
     Column("state", String(128), primary_key=True),
     Column("bot_id", String(64), nullable=False),
+    Column("expires_at", Double, nullable=False, index=True),
+)
+
+used_tokens = Table(
+    "used_tokens",
+    metadata,
+    Column("client_id", String(255), primary_key=True),
+    Column("jti_hash", String(64), primary_key=True),
     Column("expires_at", Double, nullable=False, index=True),
 )

@@ -7,19 +7,12 @@ from __future__ import annotations
 
 import hashlib
 
-from sqlalchemy import Column, Double, MetaData, String, Table, delete
+from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.engine import Database
+from storage.tables import used_tokens as table
 from storage.upsert import upsert
-
-table = Table(
-    "used_tokens",
-    MetaData(),
-    Column("client_id", String(255), primary_key=True),
-    Column("jti_hash", String(64), primary_key=True),
-    Column("expires_at", Double, nullable=False, index=True),
-)
 
 
 async def first_use(tx: AsyncConnection, *, client_id: str, jti: str, until: float) -> bool:

@@ -218,6 +218,16 @@ def upgrade() -> None:
         batch_op.create_index("ix_requests_open", ["status", "bot_id"], unique=False)
 
     op.create_table(
+        "used_tokens",
+        sa.Column("client_id", sa.String(length=255), nullable=False),
+        sa.Column("jti_hash", sa.String(length=64), nullable=False),
+        sa.Column("expires_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("client_id", "jti_hash", name=op.f("pk_used_tokens")),
+    )
+    with op.batch_alter_table("used_tokens", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_used_tokens_expires_at"), ["expires_at"], unique=False)
+
+    op.create_table(
         "deliveries",
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("id", sa.String(length=48), nullable=False),
@@ -258,6 +268,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("request_id", "position", name=op.f("uq_deliveries_request_id_position")),
     )
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_deliveries_doubt",
+            ["bot_id", "channel", "tenant_id", "wire_started_at"],
+            unique=False,
+            sqlite_where=sa.text("state IN ('uncertain', 'unconfirmed')"),
+            postgresql_where=sa.text("state IN ('uncertain', 'unconfirmed')"),
+        )
         batch_op.create_index(
             "ix_deliveries_due",
             ["next_at"],
@@ -313,8 +330,17 @@ def downgrade() -> None:
             sqlite_where=sa.text("final_at IS NULL AND duplicate_of IS NULL"),
             postgresql_where=sa.text("final_at IS NULL AND duplicate_of IS NULL"),
         )
+        batch_op.drop_index(
+            "ix_deliveries_doubt",
+            sqlite_where=sa.text("state IN ('uncertain', 'unconfirmed')"),
+            postgresql_where=sa.text("state IN ('uncertain', 'unconfirmed')"),
+        )
 
     op.drop_table("deliveries")
+    with op.batch_alter_table("used_tokens", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_used_tokens_expires_at"))
+
+    op.drop_table("used_tokens")
     with op.batch_alter_table("requests", schema=None) as batch_op:
         batch_op.drop_index("ix_requests_open")
         batch_op.drop_index("ix_requests_changed_at")

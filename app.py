@@ -1,0 +1,397 @@
+"""The composition root: `build_app(settings)` wires every room; it only wires.
+
+Each resource is a `cleanup_ctx` generator with its own key, opened in this order and closed in the opposite one:
+the platforms' HTTP session, the database, the drains. So when the server stops, the drains record what is on the wire
+while the session and the database are still there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+import cli
+from adapters.base import BotId, Channel, ChannelName, ChoreHandler, Lane, Looker, TenantId
+from adapters.slack.chores import SlackIdentify, SlackTeams
+from adapters.slack.client import SlackClient, proxy_for
+from adapters.slack.config import SlackApp, SlackEndpoints, SlackPace
+from adapters.slack.history import SlackLooker
+from adapters.slack.inbound import SlackInbound
+from adapters.slack.install import SlackInstall, install_handler, redirect_handler
+from adapters.slack.installations import SlackInstallations
+from adapters.slack.outbound import SlackChannel
+from adapters.teams.bots import TeamsBots
+from adapters.teams.config import Certificate, TeamsApp, TeamsEndpoints, TeamsPace
+from adapters.teams.inbound import TeamsInbound
+from adapters.teams.members import MemberChore
+from adapters.teams.outbound import TeamsChannel
+from identity.answers import PeopleSource
+from identity.email import normal_form
+from identity.resolver import Resolver
+from identity.slack import SlackPeople
+from identity.slack_listing import SlackDirectory, SlackListing
+from identity.teams import GraphPeople
+from notify import auth, health, wire
+from notify.api import Api
+from notify.audit import Audit
+from notify.chores import ChoreBook
+from notify.delivery import Policy
+from notify.drain import Clocks, Workshop
+from notify.errors import answer_errors
+from notify.evidence import EvidenceBook
+from notify.housekeeping import keep_house
+from notify.requests import Requests
+from notify.runner import Runner
+from settings import ApiClient, Bot, Settings
+from storage import installations
+from storage.engine import Database
+from storage.migrate import migrate
+from storage.used_tokens import UsedTokens
+from storage.vault import Vault, derive
+
+SESSION = web.AppKey("session", aiohttp.ClientSession)
+DATABASE = web.AppKey("database", Database)
+RUNNER = web.AppKey("runner", Runner)
+
+CLOCKS = Clocks(wall=time.time, monotonic=time.monotonic)
+TOTAL_SECONDS, CONNECT_SECONDS, KEEP_ALIVE_SECONDS, DNS_SECONDS = 15.0, 5.0, 30.0, 300
+
+
+@dataclass(frozen=True, slots=True)
+class Platforms:
+    """The adapters of every bot, on one HTTP session."""
+
+    teams: TeamsBots
+    teams_channel: TeamsChannel
+    slack_apps: Mapping[BotId, SlackApp]
+    slack_endpoints: SlackEndpoints
+    slack: SlackClient
+    slack_channel: SlackChannel
+    slack_installations: SlackInstallations
+
+
+async def build_app(settings: Settings) -> web.Application:
+    """Everything a server of these settings needs. Raises DatabaseInUse, NewerSchema, and the database's errors."""
+    database = Database.open(settings.storage.url.get_secret_value(), exclusive=settings.server.drain)
+    try:
+        await migrate(database)
+    except BaseException:
+        await database.close()
+        raise
+    session = _session()
+    platforms = _platforms(settings, database, session)
+    runner = Runner(database, owner=secrets.token_hex(8))
+    app = web.Application(middlewares=[answer_errors], client_max_size=settings.limits.body_bytes)
+    app[SESSION], app[DATABASE], app[RUNNER] = session, database, runner
+    audit = Audit(database, clock=CLOCKS.wall)
+    app.add_routes(_api(settings, database, runner).routes())
+    app.add_routes(_platform_routes(settings, database, platforms, runner))
+    app.add_routes(health.health_routes(_checks(database, audit)))
+    app.cleanup_ctx.extend([_close_session, _close_database])
+    retention = settings.delivery.retention_days
+    app.cleanup_ctx.append(_task(lambda: keep_house(database, retention_days=retention, clock=CLOCKS.wall)))
+    app.cleanup_ctx.append(_task(audit.run))
+    app.cleanup_ctx.append(_draining(settings, platforms, _shops(settings, database, platforms, runner)))
+    return app
+
+
+def _session() -> aiohttp.ClientSession:
+    """The one session for the platforms: no cookies, no proxy taken silently from the environment."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=DNS_SECONDS, keepalive_timeout=KEEP_ALIVE_SECONDS),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=TOTAL_SECONDS, connect=CONNECT_SECONDS),
+        trust_env=False,
+    )
+
+
+def _platforms(settings: Settings, database: Database, session: aiohttp.ClientSession) -> Platforms:
+    places = settings.endpoints.resolved()
+    teams = TeamsBots(
+        [_teams_app(bot) for bot in settings.bots if bot.msteams is not None],
+        TeamsEndpoints(
+            entra_login=places.entra_login,
+            bot_openid=places.bot_openid,
+            bot_issuer=places.bot_issuer,
+            multi_tenant_login=places.multi_tenant_login,
+            graph=places.graph,
+            graph_audience=places.graph_audience,
+            service_urls=places.teams_service_urls,
+            default_service_url=places.teams_default_service_url,
+            allow_http=places.allow_http,
+        ),
+        session,
+    )
+    endpoints = SlackEndpoints(places.slack_api, places.slack_authorize, proxy_for(places.slack_api, os.environ))
+    client = SlackClient(session, endpoints)
+    vault = Vault([key.get_secret_value() for key in settings.storage.encryption_key])
+    installed = SlackInstallations(database, vault)
+    pace = settings.pace
+    return Platforms(
+        teams=teams,
+        teams_channel=TeamsChannel(
+            teams,
+            database,
+            pace=TeamsPace(pace.teams_requests_per_second, pace.teams_in_flight, pace.graph_batches_per_second),
+        ),
+        slack_apps={
+            BotId(bot.id): _slack_app(bot, settings.server.public_url) for bot in settings.bots if bot.slack is not None
+        },
+        slack_endpoints=endpoints,
+        slack=client,
+        slack_channel=SlackChannel(
+            client,
+            installed,
+            SlackPace(
+                pace.slack_posts_per_second,
+                pace.slack_burst,
+                pace.slack_in_flight,
+                pace.slack_lookups_per_minute,
+                pace.slack_lists_per_minute,
+            ),
+        ),
+        slack_installations=installed,
+    )
+
+
+def _teams_app(bot: Bot) -> TeamsApp:
+    given = bot.msteams
+    if given is None:
+        raise ValueError(f"bot {bot.id} has no Teams side")
+    certificate = None
+    if given.certificate_file is not None and given.certificate_thumbprint is not None:
+        certificate = Certificate(given.certificate_file.read_text(), given.certificate_thumbprint)
+    return TeamsApp(
+        bot=BotId(bot.id),
+        app_id=given.app_id,
+        app_type=given.app_type,
+        tenant_id=given.tenant_id,
+        password=given.app_password.get_secret_value() if given.app_password else None,
+        certificate=certificate,
+        catalog_app_id=given.catalog_app_id,
+        graph=given.graph,
+    )
+
+
+def _slack_app(bot: Bot, public_url: str) -> SlackApp:
+    given = bot.slack
+    if given is None:
+        raise ValueError(f"bot {bot.id} has no Slack side")
+    return SlackApp(
+        bot=BotId(bot.id),
+        signing_secret=given.signing_secret.get_secret_value(),
+        client_id=given.client_id,
+        client_secret=given.client_secret.get_secret_value() if given.client_secret else None,
+        bot_token=given.bot_token.get_secret_value() if given.bot_token else None,
+        scopes=(*given.scopes, *given.optional_scopes),
+        redirect_uri=f"{public_url}/slack/{bot.id}/oauth_redirect",
+    )
+
+
+def _shops(
+    settings: Settings, database: Database, platforms: Platforms, runner: Runner
+) -> Mapping[ChannelName, Workshop]:
+    """What the drains of each channel work with."""
+    listing = SlackListing(platforms.slack, platforms.slack_installations, database)
+    handlers: Mapping[str, ChoreHandler] = {
+        "teams.member": MemberChore(platforms.teams, database, normal_form=normal_form),
+        "slack.identify": SlackIdentify(
+            platforms.slack_apps, database, platforms.slack, platforms.slack_installations, runner.heal
+        ),
+        "slack.teams": SlackTeams(database, platforms.slack, platforms.slack_installations, runner.heal, CLOCKS.wall),
+        "slack.directory": SlackDirectory(listing, platforms.slack_installations),
+    }
+    people: Mapping[ChannelName, tuple[Channel, PeopleSource, Looker | None]] = {
+        ChannelName.MSTEAMS: (platforms.teams_channel, GraphPeople(platforms.teams), None),
+        ChannelName.SLACK: (
+            platforms.slack_channel,
+            SlackPeople(platforms.slack, platforms.slack_installations, listing),
+            SlackLooker(platforms.slack, platforms.slack_installations),
+        ),
+    }
+    return {
+        name: Workshop(
+            database=database,
+            channel=channel,
+            resolver=Resolver(database, source, clock=CLOCKS.wall),
+            looker=looker,
+            chores=ChoreBook(database, handlers, clock=CLOCKS.wall),
+            policy=Policy(max_attempts=settings.delivery.max_attempts),
+            clocks=CLOCKS,
+            wake=runner.wake,
+        )
+        for name, (channel, source, looker) in people.items()
+    }
+
+
+def _api(settings: Settings, database: Database, runner: Runner) -> Api:
+    """The public API: who may call, and what a call does."""
+    bots = {BotId(bot.id): wire.Bot(BotId(bot.id), _channels(bot)) for bot in settings.bots}
+    door = auth.Door(
+        _clients(settings),
+        list(bots),
+        UsedTokens(database),
+        clock=CLOCKS.wall,
+        leeway=settings.limits.token_leeway_seconds,
+    )
+    requests = Requests(database, wake=runner.wake, deadline_hours=settings.delivery.deadline_hours)
+    return Api(
+        requests,
+        door,
+        bots,
+        ids_key=derive(settings.storage.encryption_key[-1].get_secret_value(), b"ids"),
+        clock=CLOCKS.wall,
+        max_body=settings.limits.body_bytes,
+        max_identities=settings.limits.identities,
+    )
+
+
+def _channels(bot: Bot) -> frozenset[ChannelName]:
+    sides = {ChannelName.MSTEAMS: bot.msteams, ChannelName.SLACK: bot.slack}
+    return frozenset(name for name, side in sides.items() if side is not None)
+
+
+def _clients(settings: Settings) -> list[auth.Client]:
+    """Every caller: those of one bot, and the admin-scoped ones."""
+    scoped = [(client, frozenset({BotId(bot.id)})) for bot in settings.bots for client in bot.clients]
+    return [
+        auth.Client(
+            client_id=client.client_id,
+            algorithm=client.algorithm,
+            keys=_keys(client),
+            scopes=frozenset(client.scopes),
+            bots=bots,
+            require_exp=client.require_exp,
+            enforce_jti=client.enforce_jti,
+        )
+        for client, bots in [*scoped, *((client, None) for client in settings.clients)]
+    ]
+
+
+def _keys(client: ApiClient) -> tuple[auth.Key, ...]:
+    if client.public_key is not None:
+        return (auth.Key(client.public_key),)
+    plain = () if client.secret is None else (auth.Key(client.secret.get_secret_value()),)
+    rotating = (
+        auth.Key(secret.value.get_secret_value(), None if secret.until is None else secret.until.timestamp())
+        for secret in client.secrets
+    )
+    return (*plain, *rotating)
+
+
+def _platform_routes(
+    settings: Settings, database: Database, platforms: Platforms, runner: Runner
+) -> list[web.RouteDef]:
+    """What Teams and Slack call."""
+    evidence = EvidenceBook(clock=CLOCKS.wall)
+    teams = TeamsInbound(platforms.teams, database, evidence=evidence, wake=runner.heal)
+    routes = [
+        web.post(f"/teams/{bot.id}/messages", teams.handler(BotId(bot.id)))
+        for bot in settings.bots
+        if bot.msteams is not None
+    ]
+    if len(routes) == 1:
+        routes.append(web.post("/api/messages", routes[0].handler))
+    installs = {}
+    for bot, slack_app in platforms.slack_apps.items():
+        inbound = SlackInbound(
+            slack_app,
+            database,
+            platforms.slack_installations,
+            normal_form=normal_form,
+            evidence=evidence,
+            wake=runner.heal,
+        )
+        routes.append(web.post(f"/slack/{bot}/events", inbound.events))
+        routes.append(web.post(f"/slack/{bot}/interactivity", inbound.interactivity))
+        if slack_app.bot_token is None:
+            installs[bot] = SlackInstall(
+                slack_app,
+                platforms.slack_endpoints,
+                database,
+                platforms.slack,
+                platforms.slack_installations,
+                runner.heal,
+            )
+    routes.append(web.get("/slack/{bot}/install", install_handler(installs)))
+    routes.append(web.get("/slack/{bot}/oauth_redirect", redirect_handler(installs)))
+    return routes
+
+
+def _checks(database: Database, audit: Audit) -> list[health.Check]:
+    async def storage() -> str:
+        async with database.read() as tx:
+            await installations.active(tx, bot_id="", channel="")
+        return "answers"
+
+    return [health.Check("storage", storage), health.Check("audit", audit.finding, critical=False)]
+
+
+async def _close_session(app: web.Application) -> AsyncIterator[None]:
+    yield
+    await app[SESSION].close()
+
+
+async def _close_database(app: web.Application) -> AsyncIterator[None]:
+    yield
+    await app[DATABASE].close()
+
+
+def _task(work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[web.Application], AsyncIterator[None]]:
+    """A background task that lives as long as the server."""
+
+    async def living(_app: web.Application) -> AsyncIterator[None]:
+        task = asyncio.create_task(work())
+        yield
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    return living
+
+
+def _draining(
+    settings: Settings, platforms: Platforms, shops: Mapping[ChannelName, Workshop]
+) -> Callable[[web.Application], AsyncIterator[None]]:
+    """The drains, with what the settings say about installations stored first."""
+
+    async def draining(app: web.Application) -> AsyncIterator[None]:
+        lanes = await _configured_installations(settings, app[DATABASE], platforms)
+        if settings.server.drain:
+            await app[RUNNER].start(shops)
+            for lane in lanes:
+                app[RUNNER].wake(lane)
+        yield
+        await app[RUNNER].stop(settings.server.shutdown_grace_seconds / 2)
+
+    return draining
+
+
+async def _configured_installations(settings: Settings, database: Database, platforms: Platforms) -> list[Lane]:
+    """A SingleTenant Teams app serves its own tenant; a Slack bot token serves the workspace it belongs to."""
+    lanes = []
+    for bot in settings.bots:
+        if bot.msteams is not None and bot.msteams.app_type != "MultiTenant" and bot.msteams.tenant_id is not None:
+            async with database.write() as tx:
+                row = installations.Installation(bot.id, "msteams", bot.msteams.tenant_id, installed_at=0.0)
+                await installations.save_new(tx, row, CLOCKS.wall())
+            lanes.append(Lane(BotId(bot.id), ChannelName.MSTEAMS, TenantId(bot.msteams.tenant_id)))
+        if bot.slack is not None and bot.slack.bot_token is not None:
+            lanes.append(await platforms.slack_installations.ensure_token_installation(BotId(bot.id)))
+    return lanes
+
+
+def main() -> None:
+    """Read the command line and do what it says."""
+    cli.main(build_app)
+
+
+if __name__ == "__main__":
+    main()

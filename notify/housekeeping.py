@@ -1,0 +1,45 @@
+"""What is old goes: closed requests past their retention, and the memories that have done their work."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from storage import inbox, requests, used_tokens
+from storage.engine import UNAVAILABLE, Database, describe
+
+log = logging.getLogger("herald.housekeeping")
+
+EVERY_SECONDS = 3600.0
+AT_ONCE = 20  # requests deleted in one transaction, so that nobody waits for it
+INBOX_SECONDS = 4 * 3600.0  # Slack drops what it could not deliver within two hours
+SECONDS_PER_DAY = 86_400.0
+
+
+async def keep_house(database: Database, *, retention_days: float, clock: Callable[[], float]) -> None:
+    """Tidy once an hour, for as long as the server runs."""
+    while True:
+        try:
+            await tidy(database, retention_days=retention_days, now=clock())
+        except UNAVAILABLE as error:
+            log.error("tidying failed", extra={"action": "database_unavailable", "error": describe(error)})
+        await asyncio.sleep(EVERY_SECONDS)
+
+
+async def tidy(database: Database, *, retention_days: float, now: float) -> int:
+    """One round; returns the number of requests deleted."""
+    async with database.write() as tx:
+        await inbox.forget_before(tx, now - INBOX_SECONDS)
+        await used_tokens.forget_before(tx, now)
+        await requests.purge_answers(tx, now)
+    deleted = 0
+    while True:
+        async with database.write() as tx:
+            count = await requests.purge(tx, closed_before=now - retention_days * SECONDS_PER_DAY, limit=AT_ONCE)
+        deleted += count
+        if count < AT_ONCE:
+            break
+    if deleted:
+        log.info("old requests deleted", extra={"action": "requests_purged", "count": deleted})
+    return deleted
