@@ -42,7 +42,9 @@ class TestIds:
         assert (made == derived_id("u", KEY, second, first)) is (first == second)
 
     @pytest.mark.parametrize(
-        "value", ["", "ds-", "ds-1", "st-" + "0" * 36, new_id("st"), new_id("ds") + "\n", "ds-\x00"]
+        "value",
+        ["", "ds-", "ds-1", "st-" + "0" * 36, new_id("st"), new_id("ds") + "\n", "ds-\x00"],
+        ids=["empty", "prefix", "short", "plain zeros", "other kind", "newline", "nul"],
     )
     def test_other_shapes(self, value: str) -> None:
         """Anything else is not of the shape."""
