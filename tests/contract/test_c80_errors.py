@@ -60,6 +60,14 @@ class TestKoreShape:
 
         assert answer.refusal == (417, 417, "Expectation Failed")
 
+    async def test_continue(self, face: Face) -> None:
+        """A caller that asks first, as curl does with large bodies, is told to go on."""
+        path, headers = f"/api/public/bot/{BOT}/notify", {"auth": token(), "Content-Type": "application/json"}
+
+        answer = await face.call("POST", path, data=samples.TEXT, headers=headers, expect100=True)
+
+        assert answer.status == 200
+
     async def test_slow_body(self) -> None:
         """C-80: a body that never ends is given up in Kore's shape."""
         async with running(body_seconds=0.2) as face:

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 
 from adapters.base import ChannelName
 from notify import render
-from notify.render import SLACK_FALLBACK, TEAMS_MAX_BYTES, Payload, Rendered, Unfit, utf16_bytes
+from notify.render import (
+    SLACK_FALLBACK,
+    SLACK_RESERVED,
+    TEAMS_MAX_BYTES,
+    TEAMS_RESERVED,
+    Payload,
+    Rendered,
+    Unfit,
+    utf16_bytes,
+)
 from notify.slack_text import escape
 
 TEAMS, SLACK = ChannelName.MSTEAMS, ChannelName.SLACK
@@ -96,7 +105,8 @@ class TestNative:
 
             if isinstance(found, Rendered):
                 assert orjson.dumps(found.payload)
-                assert not {"channel", "from", "icon_url", "metadata"} & set(found.payload) or channel is TEAMS
+                names = {name.lower() for name in found.payload}
+                assert not names & (TEAMS_RESERVED if channel is TEAMS else SLACK_RESERVED | {"icon_url"})
             else:
                 assert found.problems
                 assert all(problem.field.startswith("message.val") and problem.says for problem in found.problems)
