@@ -9,6 +9,7 @@ from typing import assert_never
 
 from adapters.base import Chore, ChoreDone, ChoreHandler, ChoreLater, ChoreOutcome, Gate, Lane
 from storage import chores as store
+from storage import failpoints
 from storage.engine import UNAVAILABLE, Database, describe
 
 log = logging.getLogger("herald.chores")
@@ -60,6 +61,7 @@ class ChoreBook:
     async def _do(self, chore: Chore, gate: Gate, slots: asyncio.Semaphore) -> None:
         async with slots:
             outcome = await self._ask(chore, gate)
+        failpoints.reach("chore.done")
         async with self._database.write() as tx:
             match outcome:
                 case ChoreDone():

@@ -45,7 +45,7 @@ from notify.item import Item
 from notify.ledger import CLAIM_SECONDS, Batch, Ledger
 from notify.pacing import Learner, Pacer
 from notify.texts import REASONS
-from storage import deliveries, lanes
+from storage import deliveries, failpoints, lanes
 from storage.engine import UNAVAILABLE, Database, describe
 
 log = logging.getLogger("herald.drain")
@@ -159,6 +159,7 @@ class Drain:
             await lanes.fence(tx, self._ledger.key, term=self._ledger.term, ttl=CLAIM_SECONDS)
             count = await deliveries.recover(tx, self._ledger.key, term=self._ledger.term, now=now)
             await deliveries.adopt(tx, self._ledger.key, term=self._ledger.term)
+        failpoints.reach("lane.recovered")
         if count:
             log.warning("found in flight", extra={"action": "lane_recovered", "lane": str(self.lane), "count": count})
         await self.feed.load_uncertain(self._ledger.term)
@@ -343,6 +344,12 @@ class Drain:
             self._results = results + self._results
             self.feed.return_moves(batch.moves)
             raise
+        if results:
+            failpoints.reach("record.committed")
+        if group:
+            failpoints.reach("intent.committed")
+        if batch.moves:
+            failpoints.reach("lane.moved")
         self._unwritten_pause, self._unwritten_resume = None, False
         for item in results:
             self._after_write(item)
@@ -390,6 +397,7 @@ class Drain:
         try:
             if address is None:
                 raise machine.ImpossibleEvent("a delivery without an address was released")
+            failpoints.reach("wire.before")
             outcome = await self._shop.channel.send(BotId(self.lane.bot), address, item.prepared, DeliveryId(item.id))
         except asyncio.CancelledError:
             raise
@@ -399,6 +407,7 @@ class Drain:
         finally:
             if task is not None:
                 self._flying.pop(task, None)
+        failpoints.reach("wire.answered")
         self._note(outcome, item)
         self.apply(item, machine.Answered(outcome))
 

@@ -33,7 +33,7 @@ from notify.item import Item, OpenRequest, item_from_row
 from notify.ledger import Move
 from notify.pacing import FairQueue
 from notify.texts import REASONS
-from storage import deliveries
+from storage import deliveries, failpoints
 from storage.deliveries import QueuedRow
 from storage.engine import UNAVAILABLE, describe
 from storage.lanes import Key
@@ -327,6 +327,7 @@ class Feed:
         if by_mail:
             addresses = list(dict.fromkeys(item.row.identity for item in by_mail))
             known = await self._shop.resolver.known(self._drain.lane, addresses)
+            failpoints.reach("resolve.known")
             for item in by_mail:
                 resolution = known.get(item.row.identity)
                 if resolution is None:
@@ -408,6 +409,7 @@ class Feed:
             asked = {address: self._cold.pop(address) for address in addresses}
             try:
                 async for answers in self._shop.resolver.look_up(self._drain.lane, addresses, self._drain.gate):
+                    failpoints.reach("resolve.learned")
                     self._answer(asked, answers)
             except Exception as error:
                 log.exception("look-up failed", extra={"action": "lookup_failed", "lane": str(self._drain.lane)})
@@ -439,6 +441,7 @@ class Feed:
             if self._drain.paused is not None:
                 await self._drain.until_probe()
             opened = await self._shop.channel.open(self._drain.lane.bot, address, self._drain.gate)
+        failpoints.reach("resolve.opened")
         if item.delivery.state is not State.READY:
             return
         match opened:

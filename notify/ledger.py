@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from adapters.base import Lane, TenantId
 from notify.delivery import FINAL, WAITING, State
 from notify.item import Item, intent_columns, result_columns, trace_text
-from storage import deliveries, lanes
+from storage import deliveries, failpoints, lanes
 from storage import requests as requests_store
 from storage.engine import Database
 
@@ -100,6 +100,8 @@ class Ledger:
         await deliveries.mirror(
             tx, [result_columns(item) for item in written if item.row.copies and item.delivery.state in FINAL]
         )
+        if written:
+            failpoints.reach("record.before_progress")
         closed = await requests_store.count_results(tx, _counts(written), now=now)
         await deliveries.move(tx, [_move_columns(move, now) for move in batch.moves])
         await deliveries.intend(tx, [intent_columns(item, term=self.term, now=now) for item in batch.intents])
@@ -109,6 +111,10 @@ class Ledger:
             await lanes.resume(tx, self.key)
         if batch.learned is not None:
             await lanes.remember(tx, self.key, batch.learned)
+        if written:
+            failpoints.reach("record.before_commit")
+        if batch.intents:
+            failpoints.reach("intent.before_commit")
         return closed
 
 

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from adapters.base import ENTRY, BotId, ChannelName, Lane, TenantId
 from notify.ids import new_id
 from notify.records import Entry, LogEntry, PausedLane, RequestRecord, RequestStatus, Submission
-from storage import installations, lanes
+from storage import failpoints, installations, lanes
 from storage import requests as store
 from storage.engine import Database
 
@@ -42,6 +42,8 @@ class Requests:
             lane = await self._lane_for(tx, submission)
             request = _request_row(submission, request_id, now, self._deadline)
             await store.store(tx, request, _delivery_rows(submission, request_id, lane, now))
+            failpoints.reach("accept.before_commit")
+        failpoints.reach("accept.committed")
         self._wake(lane)
         return RequestRecord(
             id=request_id,

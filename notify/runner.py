@@ -14,7 +14,7 @@ from dataclasses import replace
 from adapters.base import ENTRY, BotId, ChannelName, Lane, TenantId
 from notify.drain import Drain, Workshop
 from notify.ledger import CLAIM_SECONDS
-from storage import lanes
+from storage import failpoints, lanes
 from storage.engine import UNAVAILABLE, Database, describe
 
 log = logging.getLogger("herald.runner")
@@ -97,6 +97,7 @@ class Runner:
                 claim = await lanes.claim(tx, key, owner=self._owner, ttl=CLAIM_SECONDS)
             if claim is None:
                 return  # another process drains it
+            failpoints.reach("lane.claimed")
             drain = self._drains[lane] = Drain(lane, self._shops[lane.channel], claim)
             self._again.discard(lane)
             await drain.run()

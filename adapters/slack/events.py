@@ -17,7 +17,7 @@ from adapters.slack.config import Clock, NormalForm, Wake
 from adapters.slack.envelope import Envelope, text
 from adapters.slack.installations import SLACK, SlackInstallations
 from adapters.slack.people import Workspace, person_of, teams_of
-from storage import directory, inbox, installations, references
+from storage import directory, failpoints, inbox, installations, references
 from storage.engine import Database
 from storage.references import Reference
 
@@ -73,6 +73,8 @@ class SlackEvents:
             ):
                 return
             lanes = await effect(tx, envelope)
+            failpoints.reach("inbound.before_commit")
+        failpoints.reach("inbound.committed")
         if envelope.kind in _OF_INSTALLATIONS:
             self._store.forget(self._bot)
             logger.info(

@@ -17,7 +17,7 @@ from adapters.base import BotId, ChannelName, Lane, TenantId
 from adapters.evidence import Evidence, EvidenceSink
 from adapters.teams.config import TeamsApp
 from adapters.teams.events import TeamsEvent, TeamsPerson
-from storage import chores, inbox, installations, references
+from storage import chores, failpoints, inbox, installations, references
 from storage.engine import Database
 from storage.installations import Installation
 from storage.references import Reference
@@ -51,6 +51,8 @@ class Capture:
             return
         async with self._database.write() as tx:
             wakes = await self._apply(tx, app, event, event.tenant)
+            failpoints.reach("inbound.before_commit")
+        failpoints.reach("inbound.committed")
         logger.info(
             "teams_event",
             extra={"action": "teams_event", "bot": app.bot, "tenant": event.tenant, "kind": event.kind}
