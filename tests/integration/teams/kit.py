@@ -34,14 +34,14 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @functools.cache
-def rsa_key(name: str, bits: int = 2048) -> rsa.RSAPrivateKey:
-    """One key for each name, for the whole session."""
-    return rsa.generate_private_key(public_exponent=65537, key_size=bits)
+def rsa_key(name: str) -> rsa.RSAPrivateKey:
+    """One key for each name, for the whole session; the one called `weak` is."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=1024 if name == "weak" else 2048)
 
 
-def jwk(name: str, *, endorsements: list[str] | None = None, bits: int = 2048) -> dict[str, Any]:
+def jwk(name: str, *, endorsements: list[str] | None = None) -> dict[str, Any]:
     """The public half of a key as the key set lists it."""
-    listed: dict[str, Any] = RSAAlgorithm.to_jwk(rsa_key(name, bits).public_key(), as_dict=True)
+    listed: dict[str, Any] = RSAAlgorithm.to_jwk(rsa_key(name).public_key(), as_dict=True)
     return listed | {"kid": name, "use": "sig", "endorsements": ["msteams"] if endorsements is None else endorsements}
 
 
