@@ -242,7 +242,13 @@ def _api(settings: Settings, database: Database, runner: Runner) -> Api:
         clock=CLOCKS.wall,
         leeway=settings.limits.token_leeway_seconds,
     )
-    requests = Requests(database, wake=runner.wake, deadline_hours=settings.delivery.deadline_hours)
+    requests = Requests(
+        database,
+        wake=runner.wake,
+        deadline_hours=settings.delivery.deadline_hours,
+        retention_days=settings.delivery.retention_days,
+        progress=runner.progress,
+    )
     return Api(
         requests,
         door,

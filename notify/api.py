@@ -15,12 +15,12 @@ from typing import Final, Protocol
 from aiohttp import hdrs, web
 
 from adapters.base import BotId
-from notify import errors, wire
+from notify import errors, idempotency, wire
 from notify.answers import Answers
 from notify.auth import HEADER, Client, Door
-from notify.errors import json_answer
+from notify.errors import as_bytes, json_answer, literal_answer
 from notify.ids import derived_id, has_shape
-from notify.records import RequestRecord, Submission
+from notify.records import IdempotencyKey, RequestRecord, Submission, Submitter
 from notify.render import Problem
 from notify.wire import Bot
 from storage.engine import UNAVAILABLE, describe
@@ -36,8 +36,18 @@ V1: Final = "v1"
 class RequestsDoor(Protocol):
     """What this room needs of the acceptance of requests (`notify.requests.Requests`)."""
 
-    async def accept(self, submission: Submission, *, now: float) -> RequestRecord:
-        """Store a request with all its deliveries, or nothing."""
+    async def answered(self, submitter: Submitter, key: IdempotencyKey, *, now: float) -> bytes | None:
+        """The literal answer the key was given before. Raises KeyReused."""
+
+    async def accept(
+        self,
+        submission: Submission,
+        *,
+        now: float,
+        write: Callable[[RequestRecord], bytes],
+        key: IdempotencyKey | None = None,
+    ) -> bytes:
+        """Store a request with all its deliveries and the answer, or nothing. Raises KeyReused, KeyBusy."""
 
     async def status(self, bot_id: BotId, request_id: str) -> RequestRecord | None:
         """The request; None when unknown, of another bot, or past its retention."""
@@ -81,17 +91,25 @@ class Api:
         client, bot = await self._admit(request)
         _refuse_unsupported(request)
         _require_json(request)
+        key = _key(request)
         raw = await self._body(request)
+        bound = None if key is None else idempotency.bind(key, raw)
+        with _storage(), _keys():
+            if bound is not None:
+                by = Submitter(bot.id, client.client_id, V1)
+                earlier = await self._requests.answered(by, bound, now=self._clock())
+                if earlier is not None:
+                    return literal_answer(earlier)
         call = await self._parse(raw, bot)
         if isinstance(call, tuple):
             raise errors.invalid_arguments([str(problem) for problem in call])
-        with _storage():
-            record = await self._requests.accept(self._submission(bot, client, call), now=self._clock())
-        log.info(
-            "request accepted",
-            extra={"action": "request_accepted", "request": record.id, "bot": bot.id, "client": client.client_id},
-        )
-        return json_answer(self._answers.sent(record))
+        submission = self._submission(bot, client, call)
+        with _storage(), _keys():
+            answer = await self._requests.accept(submission, now=self._clock(), write=self._first_answer, key=bound)
+        return literal_answer(answer)
+
+    def _first_answer(self, record: RequestRecord) -> bytes:
+        return as_bytes(self._answers.sent(record))
 
     async def status(self, request: web.Request) -> web.Response:
         """`GET …/notify/status/{requestId}`: how every delivery of a request ended."""
@@ -162,10 +180,25 @@ def _refuse_unsupported(request: web.Request) -> None:
     unsupported = []
     if request.query.get("dryRun", "false").lower() != "false":
         unsupported.append("dryRun: not supported by this version")
-    if "Idempotency-Key" in request.headers:
-        unsupported.append("Idempotency-Key: not supported by this version: remove the header")
     if unsupported:
         raise errors.invalid_arguments(unsupported)
+
+
+def _key(request: web.Request) -> str | None:
+    try:
+        return idempotency.read(request.headers.getall(idempotency.HEADER, []))
+    except idempotency.MalformedKey as error:
+        raise errors.malformed_key(str(error)) from None
+
+
+@contextmanager
+def _keys() -> Iterator[None]:
+    try:
+        yield
+    except idempotency.KeyReused:
+        raise errors.key_reused() from None
+    except idempotency.KeyBusy:
+        raise errors.key_busy() from None
 
 
 def _require_json(request: web.Request) -> None:

@@ -43,7 +43,8 @@ from notify.feed import Feed
 from notify.gate import ChoreGate, LaneGate
 from notify.item import Item
 from notify.ledger import CLAIM_SECONDS, Batch, Ledger
-from notify.pacing import Learner, Pacer
+from notify.pacing import Learner, Pacer, finish_time
+from notify.records import Progress
 from notify.texts import REASONS
 from storage import deliveries, failpoints, lanes
 from storage.engine import UNAVAILABLE, Database, describe
@@ -113,6 +114,7 @@ class Drain:
         self._results_since = 0.0
         self._flying: dict[asyncio.Task[None], Item] = {}
         self._lead = 0.0
+        self._answer_takes = 0.0
         self._send_took_last_turn = False
         self._wakeup = asyncio.Event()
         self._stopping = False
@@ -146,6 +148,22 @@ class Drain:
         """Release nothing more; `run` returns when what is on the wire has been answered and written."""
         self._stopping = True
         self._wakeup.set()
+
+    def progress(self, request_id: str) -> Progress | None:
+        """How a request goes in this lane: its rate now, and when its last delivery will have ended."""
+        pending = self.feed.pending()
+        left = pending.pop(request_id, 0)
+        if not left:
+            return None
+        now = self._shop.clocks.monotonic()
+        rate = self.pacer.send.rate
+        if len(self._flying) >= self._pace.in_flight:  # answers are slower than the pace: they set it
+            rate = min(rate, self.feed.rate() or rate)
+        start = self.pacer.send.ready_at(now)
+        at_once = max(self.pacer.send.available(now, left) - 1, 0)  # what the burst still allows leaves without waiting
+        last = max(now, finish_time(now, left, pending, rate, start) - at_once / rate)
+        wait = last - now + self._answer_takes
+        return Progress(round(self.feed.rate_of(request_id), 2), self._shop.clocks.wall() + wait)
 
     def abandon(self) -> None:
         """The grace time is over: what is still on the wire stays in doubt."""
@@ -394,6 +412,7 @@ class Drain:
         """Exactly one call on the wire, and its outcome into the machine."""
         task = asyncio.current_task()
         address = item.delivery.address
+        started = self._shop.clocks.monotonic()
         try:
             if address is None:
                 raise machine.ImpossibleEvent("a delivery without an address was released")
@@ -407,6 +426,7 @@ class Drain:
         finally:
             if task is not None:
                 self._flying.pop(task, None)
+        self._answer_takes += 0.1 * (self._shop.clocks.monotonic() - started - self._answer_takes)
         failpoints.reach("wire.answered")
         self._note(outcome, item)
         self.apply(item, machine.Answered(outcome))

@@ -104,6 +104,25 @@ def body_not_decodable() -> CallRefused:
     return CallRefused(412, INVALID_ARGUMENTS, "the body is not encoded as its headers say: send it again", close=True)
 
 
+def malformed_key(why: str) -> CallRefused:
+    """The Idempotency-Key cannot be used."""
+    return CallRefused(400, f"Idempotency-Key: {why}")
+
+
+def key_reused() -> CallRefused:
+    """The key stands for another request."""
+    return CallRefused(422, "Idempotency-Key: it was used with another body: use a new key for a new request")
+
+
+def key_busy() -> CallRefused:
+    """The first call with the key is still being accepted."""
+    return CallRefused(
+        409,
+        "Idempotency-Key: the first call with it is still being accepted: try again in a moment",
+        headers={hdrs.RETRY_AFTER: "1"},
+    )
+
+
 def storage_unavailable() -> CallRefused:
     """The database refuses or does not answer."""
     return CallRefused(
@@ -141,10 +160,20 @@ def kore_answer(refused: CallRefused) -> web.Response:
     return answer
 
 
+def as_bytes(body: object) -> bytes:
+    """A body as it goes on the wire."""
+    return orjson.dumps(body)
+
+
 def json_answer(body: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """JSON, never stored by anything on its way."""
+    return literal_answer(as_bytes(body), status=status, headers=headers)
+
+
+def literal_answer(body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """JSON that is written already."""
     return web.Response(
-        body=orjson.dumps(body),
+        body=body,
         status=status,
         content_type="application/json",
         charset="utf-8",

@@ -16,7 +16,7 @@ import heapq
 import itertools
 import json
 import logging
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
@@ -45,6 +45,7 @@ log = logging.getLogger("herald.drain")
 
 CHUNK = 200  # rows loaded at once for one request
 COLD_MOST = 1000  # e-mails in one round of look-ups
+RATE_WINDOW_SECONDS = 10.0
 MEMORY_MOST = 20_000  # deliveries of one lane in memory
 NO_INSTALLATION_SECONDS = 60.0  # an install wakes the lane at once; this is the slow way
 NO_INSTALLATION = Fault(
@@ -123,6 +124,9 @@ class Feed:
         request = item.request
         request.loaded -= 1
         request.remaining -= 1
+        request.recent.append(self._shop.clocks.monotonic())
+        while request.recent and request.recent[0] < request.recent[-1] - RATE_WINDOW_SECONDS:
+            request.recent.popleft()
         if request.exhausted and request.loaded <= 0:
             self._requests.pop(request.id, None)
         self._hunger.set()
@@ -152,8 +156,19 @@ class Feed:
                 self.again(item)
 
     def pending(self) -> dict[str, int]:
-        """Open deliveries of each request in this lane, as far as they have been counted."""
+        """Open deliveries of each request in this lane."""
         return {request.id: request.remaining for request in self._requests.values()}
+
+    def rate_of(self, request_id: str) -> float:
+        """Deliveries of a request that ended per second, over the last seconds."""
+        request = self._requests.get(request_id)
+        now = self._shop.clocks.monotonic()
+        return 0.0 if request is None else _rate(request.recent, now)
+
+    def rate(self) -> float:
+        """The same for the whole lane."""
+        now = self._shop.clocks.monotonic()
+        return sum(_rate(request.recent, now) for request in self._requests.values())
 
     # ------------------------------------------------------------------ the loop
 
@@ -465,6 +480,14 @@ class Feed:
             case _:
                 assert_never(opened)
         self._drain.wake_pump()
+
+
+def _rate(moments: deque[float], now: float) -> float:
+    """Events per second in the window that ends now; a window that began later than it is long counts as it is."""
+    inside = [moment for moment in moments if moment >= now - RATE_WINDOW_SECONDS]
+    if not inside:
+        return 0.0
+    return len(inside) / max(min(now - inside[0], RATE_WINDOW_SECONDS), 1.0)
 
 
 def _verdict(reason: str, remedy: str) -> Verdict:

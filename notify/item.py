@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,7 @@ class OpenRequest:
     exhausted: bool = False
     loaded: int = 0  # items in memory
     remaining: int = 0  # open deliveries in this lane
+    recent: deque[float] = field(default_factory=deque)  # when its last deliveries ended, monotonic
 
 
 @dataclass(slots=True, eq=False)

@@ -29,6 +29,23 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Submitter:
+    """Who sends by which route: the scope of an idempotency key."""
+
+    bot_id: BotId
+    client_id: str
+    route: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How a running request goes: deliveries that end per second now, and when the last should (epoch seconds)."""
+
+    rate: float
+    finishes_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
     """A valid send call, ready to be accepted. `payload` is the platform's native payload, rendered."""
 
@@ -41,6 +58,10 @@ class Submission:
     payload: Mapping[str, Any]
     entries: Sequence[Entry]
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def submitter(self) -> Submitter:
+        return Submitter(self.bot_id, self.client_id, self.route)
 
 
 @dataclass(frozen=True, slots=True)

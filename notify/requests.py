@@ -6,6 +6,7 @@ The answer is given after the commit: what the caller was told is on disk. The d
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,49 +16,124 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.base import ENTRY, BotId, ChannelName, Lane, TenantId
+from notify.idempotency import KeyReused, Turnstile
 from notify.ids import new_id
-from notify.records import Entry, LogEntry, PausedLane, RequestRecord, RequestStatus, Submission
+from notify.records import (
+    Entry,
+    IdempotencyKey,
+    LogEntry,
+    PausedLane,
+    Progress,
+    RequestRecord,
+    RequestStatus,
+    Submission,
+    Submitter,
+)
 from storage import failpoints, installations, lanes
 from storage import requests as store
 from storage.engine import Database
 
+log = logging.getLogger("herald.requests")
+
 SECONDS_PER_HOUR = 3600.0
+SECONDS_PER_DAY = 86_400.0
 
 
 class Requests:
-    """The two verbs of the notify API over the database. `wake` is told which lanes have new work."""
+    """The verbs of the notify API over the database. `wake` is told which lanes have new work.
 
-    def __init__(self, database: Database, *, wake: Callable[[Lane], None], deadline_hours: float) -> None:
+    `progress` says how fast a running request goes in this process (None: nobody here drains it).
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        wake: Callable[[Lane], None],
+        deadline_hours: float,
+        retention_days: float = 30.0,
+        progress: Callable[[str, str, str], Progress | None] = lambda *_: None,
+    ) -> None:
         self._database = database
         self._wake = wake
         self._deadline = deadline_hours * SECONDS_PER_HOUR
+        self._retention = retention_days * SECONDS_PER_DAY
+        self._progress = progress
+        self._turnstile = Turnstile()
 
-    async def accept(self, submission: Submission, *, now: float) -> RequestRecord:
-        """Store the request and all its deliveries in one transaction; returns its first record.
+    async def answered(self, submitter: Submitter, key: IdempotencyKey, *, now: float) -> bytes | None:
+        """The literal answer that the key was given before, if it was. Raises KeyReused for another body."""
+        async with self._database.read() as tx:
+            return await _stored(tx, submitter, key, now)
 
-        Raises the database's own errors; nothing is stored then.
+    async def accept(
+        self,
+        submission: Submission,
+        *,
+        now: float,
+        write: Callable[[RequestRecord], bytes],
+        key: IdempotencyKey | None = None,
+    ) -> bytes:
+        """Store the request, all its deliveries and the answer in one transaction; returns the literal answer.
+
+        A repeated key gets the first answer and stores nothing. Raises KeyReused, KeyBusy, and the database's own
+        errors; nothing is stored then.
         """
+        if key is None:
+            return await self._store(submission, now, write, None)
+        by = submission.submitter
+        async with self._turnstile.one_at_a_time(by.bot_id, by.client_id, by.route, key.key):
+            return await self._store(submission, now, write, key)
+
+    async def _store(
+        self, submission: Submission, now: float, write: Callable[[RequestRecord], bytes], key: IdempotencyKey | None
+    ) -> bytes:
         request_id = new_id("ds")
+        record = _first_record(submission, request_id, now)
+        answer = write(record)
         async with self._database.write() as tx:
+            if key is not None:
+                earlier = await self._claim_key(tx, submission, key, answer, now)
+                if earlier is not None:
+                    return earlier
             lane = await self._lane_for(tx, submission)
             request = _request_row(submission, request_id, now, self._deadline)
             await store.store(tx, request, _delivery_rows(submission, request_id, lane, now))
             failpoints.reach("accept.before_commit")
         failpoints.reach("accept.committed")
-        self._wake(lane)
-        return RequestRecord(
-            id=request_id,
-            bot_id=submission.bot_id,
-            channel=submission.channel,
-            created_by=submission.created_by,
-            route=submission.route,
-            status=RequestStatus.IN_PROGRESS,
-            total=len(submission.entries),
-            done=0,
-            succeeded=0,
-            created_at=now,
-            changed_at=now,
+        log.info(
+            "request accepted",
+            extra={
+                "action": "request_accepted",
+                "request": request_id,
+                "bot": submission.bot_id,
+                "client": submission.client_id,
+                "people": record.total,
+            },
         )
+        self._wake(lane)
+        return answer
+
+    async def _claim_key(
+        self, tx: AsyncConnection, submission: Submission, key: IdempotencyKey, answer: bytes, now: float
+    ) -> bytes | None:
+        """Bind the key to the answer that is about to be true; the earlier answer if another call was faster."""
+        by = submission.submitter
+        earlier = await _stored(tx, by, key, now)
+        if earlier is not None:
+            return earlier
+        bound = await store.store_answer(
+            tx,
+            bot_id=by.bot_id,
+            client_id=by.client_id,
+            route=by.route,
+            key=key.key,
+            body_hash=key.body_hash,
+            answer=answer,
+            expires_at=now + self._retention,
+            now=now,
+        )
+        return None if bound else await _stored(tx, by, key, now)
 
     async def status(self, bot_id: BotId, request_id: str) -> RequestRecord | None:
         """The record of one of this bot's requests; None for any other id."""
@@ -67,6 +143,7 @@ class Requests:
                 return None
             log = await store.log(tx, request_id)
             paused = await self._paused(tx, row) if row.status == store.OPEN else ()
+        progress = self._progress(row.bot_id, row.channel, row.id) if row.status == store.OPEN else None
         return RequestRecord(
             id=row.id,
             bot_id=BotId(row.bot_id),
@@ -81,6 +158,8 @@ class Requests:
             changed_at=row.changed_at,
             entries=[_log_entry(entry) for entry in log],
             paused=paused,
+            rate=None if progress is None else progress.rate,
+            estimated_completion=None if progress is None or paused else progress.finishes_at,
         )
 
     async def _lane_for(self, tx: AsyncConnection, submission: Submission) -> Lane:
@@ -101,6 +180,33 @@ class Requests:
             for key, pause in held.items()
             if key[2] in tenants
         ]
+
+
+async def _stored(tx: AsyncConnection, by: Submitter, key: IdempotencyKey, now: float) -> bytes | None:
+    stored = await store.stored_answer(
+        tx, bot_id=by.bot_id, client_id=by.client_id, route=by.route, key=key.key, now=now
+    )
+    if stored is None:
+        return None
+    if stored.body_hash != key.body_hash:
+        raise KeyReused
+    return stored.answer
+
+
+def _first_record(submission: Submission, request_id: str, now: float) -> RequestRecord:
+    return RequestRecord(
+        id=request_id,
+        bot_id=submission.bot_id,
+        channel=submission.channel,
+        created_by=submission.created_by,
+        route=submission.route,
+        status=RequestStatus.IN_PROGRESS,
+        total=len(submission.entries),
+        done=0,
+        succeeded=0,
+        created_at=now,
+        changed_at=now,
+    )
 
 
 def _request_row(submission: Submission, request_id: str, now: float, deadline: float) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from adapters.base import ENTRY, BotId, ChannelName, Lane, TenantId
 from notify.drain import Drain, Workshop
 from notify.ledger import CLAIM_SECONDS
+from notify.records import Progress
 from storage import failpoints, lanes
 from storage.engine import UNAVAILABLE, Database, describe
 
@@ -85,6 +86,18 @@ class Runner:
     def drain_of(self, lane: Lane) -> Drain | None:
         """The drain at work on a lane in this process."""
         return self._drains.get(lane)
+
+    def progress(self, bot: str, channel: str, request_id: str) -> Progress | None:
+        """How a running request goes, over the lanes that this process drains."""
+        found = [
+            progress
+            for lane, drain in self._drains.items()
+            if lane.bot == bot and lane.channel == channel and (progress := drain.progress(request_id)) is not None
+        ]
+        if not found:
+            return None
+        moments = [progress.finishes_at for progress in found if progress.finishes_at is not None]
+        return Progress(sum(progress.rate for progress in found), max(moments, default=None))
 
     @property
     def active_lanes(self) -> int:

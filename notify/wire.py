@@ -24,9 +24,10 @@ MAX_IDENTITIES: Final = 1000
 MAX_FIELDS: Final = 100
 MAX_PROBLEMS: Final = 20  # a caller mends the first ones first; the rest is counted
 
-# One line per member of `options`. This version knows none: what is listed here is refused by its own name.
-KNOWN_OPTIONS: Final[Mapping[str, str]] = {
-    "onUncertain": "not supported by this version",
+OPTION_VALUES: Final[Mapping[str, tuple[str, ...]]] = {"onUncertain": ("hold", "resend")}
+"""The members of `options` that this version knows, with the values they may have."""
+
+LATER_OPTIONS: Final[Mapping[str, str]] = {
     "format": "not supported by this version",
     "tenant": "not supported by this version",
     "parameters": "not supported by this version",
@@ -112,7 +113,11 @@ def _identities(identities: Sequence[str], most: int) -> Iterator[Problem]:
 
 def _options(options: Mapping[str, Any]) -> Iterator[Problem]:
     for name in islice(options, MAX_FIELDS):
-        yield Problem(f"options.{_shown(name)}", KNOWN_OPTIONS.get(name, "is not an option: remove it"))
+        allowed = OPTION_VALUES.get(name)
+        if allowed is None:
+            yield Problem(f"options.{_shown(name)}", LATER_OPTIONS.get(name, "is not an option: remove it"))
+        elif options[name] not in allowed:
+            yield Problem(f"options.{name}", f"must be {' or '.join(allowed)}")
 
 
 def _message(channel: ChannelName, message: Message) -> render.Rendered | Unfit:

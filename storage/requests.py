@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import RowMapping, and_, bindparam, case, func, insert, or_, select, update
+from sqlalchemy import RowMapping, and_, bindparam, case, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.tables import deliveries, idempotency
 from storage.tables import requests as table
+from storage.upsert import upsert
 
 OPEN = "IN_PROGRESS"
 
@@ -186,8 +187,13 @@ async def store_answer(
     answer: bytes,
     expires_at: float,
     now: float,
-) -> None:
-    """Bind a key to its answer. Raises IntegrityError when a concurrent repeat was faster."""
+) -> bool:
+    """Bind a key to its answer; False when a concurrent repeat was faster.
+
+    On PostgreSQL the insert waits for the other transaction, at most five seconds (then the database's own error).
+    """
+    if tx.dialect.name == "postgresql":
+        await tx.execute(text("SET LOCAL lock_timeout = '5s'"))
     await tx.execute(
         idempotency.delete().where(
             idempotency.c.bot_id == bot_id,
@@ -197,17 +203,16 @@ async def store_answer(
             idempotency.c.expires_at <= now,
         )
     )
-    await tx.execute(
-        insert(idempotency).values(
-            bot_id=bot_id,
-            client_id=client_id,
-            route=route,
-            key=key,
-            body_hash=body_hash,
-            answer=answer,
-            expires_at=expires_at,
-        )
-    )
+    row = {
+        "bot_id": bot_id,
+        "client_id": client_id,
+        "route": route,
+        "key": key,
+        "body_hash": body_hash,
+        "answer": answer,
+        "expires_at": expires_at,
+    }
+    return await upsert(tx, idempotency, [row], update=()) > 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +18,7 @@ from notify.auth import PROACTIVE_SCOPE, Client, Door, Key
 from notify.errors import answer_errors
 from notify.health import health_routes
 from notify.ids import new_id
-from notify.records import RequestRecord, RequestStatus, Submission
+from notify.records import IdempotencyKey, RequestRecord, RequestStatus, Submission, Submitter
 from notify.wire import Bot
 
 BOT = BotId("st-00000000-0000-5000-8000-000000000001")
@@ -64,7 +64,17 @@ class RequestsInMemory:
         self.records: dict[tuple[BotId, str], RequestRecord] = {}
         self.failure: Exception | None = None
 
-    async def accept(self, submission: Submission, *, now: float) -> RequestRecord:
+    async def answered(self, _submitter: Submitter, _key: IdempotencyKey, *, now: float) -> bytes | None:
+        return None
+
+    async def accept(
+        self,
+        submission: Submission,
+        *,
+        now: float,
+        write: Callable[[RequestRecord], bytes],
+        key: IdempotencyKey | None = None,
+    ) -> bytes:
         if self.failure is not None:
             raise self.failure
         record = RequestRecord(
@@ -82,7 +92,7 @@ class RequestsInMemory:
         )
         self.submissions.append(submission)
         self.records[record.bot_id, record.id] = record
-        return record
+        return write(record)
 
     async def status(self, bot_id: BotId, request_id: str) -> RequestRecord | None:
         if self.failure is not None:

@@ -109,7 +109,7 @@ class TestKoreShape:
 
         logged = " ".join(str(record.__dict__) for record in caplog.records if record.name.startswith("herald"))
 
-        assert "request_accepted" in logged
+        assert "caller_refused" in logged
         assert not [found for found in ("eyJ", SECRET, "example.com", "reset your password") if found in logged]
 
 
