@@ -55,6 +55,7 @@ class _Search:
     """One question: the addresses still open, the answers as they come, the last thing that went wrong."""
 
     open: dict[str, None]
+    asked_at: float
     answers: asyncio.Queue[dict[str, PersonAnswer] | None] = field(default_factory=asyncio.Queue)
     asked: set[str] = field(default_factory=set)
     failure: LookupFailed | None = None
@@ -94,7 +95,7 @@ class SlackPeople:
 
         Raises only what the database raises.
         """
-        search = _Search(dict.fromkeys(addresses))
+        search = _Search(dict.fromkeys(addresses), self._listing.begin().started)
         speaker = await self._installations.speaker(bot, tenant)
         fault = _unable(speaker)
         if fault is not None or isinstance(speaker, Fault):
@@ -185,10 +186,9 @@ class SlackPeople:
 
     async def _list(self, speaker: Installed, search: _Search, gate: Gate) -> None:
         """List the workspace, answering what each page holds; at the end, who was not listed does not exist."""
-        asked_at = self._listing.begin()
         async with self._listing.flight(speaker.bot, speaker.tenant):
             mirror = await self._listing.mirror(speaker.bot, speaker.tenant)
-            if mirror is not None and (mirror.completed_at or 0.0) > asked_at.started:
+            if mirror is not None and (mirror.completed_at or 0.0) > search.asked_at:
                 stored = await self._listing.stored(speaker.bot, speaker.tenant, list(search.open))
                 search.answer({address: _person_or_not(stored.get(address)) for address in search.open})
                 return

@@ -1,0 +1,535 @@
+"""Finding people by e-mail and keeping the directory, against a stub of Slack, on both databases."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from adapters.base import ChannelName, Chore, ChoreDone, ChoreLater, Lane, TenantId
+from adapters.slack import faults
+from adapters.slack.installations import DIRECTORY
+from identity.answers import LookupFailed, NoPerson, PersonAnswer
+from identity.slack import LIST, LOOK_UP, SlackPeople
+from identity.slack_listing import SlackDirectory, SlackListing
+from storage import directory
+from storage.directory import Mirror, Person
+from tests.integration.slack.kit import BOT, TEAM, Heard, OpenGate, SlackSide, StubSlack, user
+
+SLACK = ChannelName.SLACK
+
+
+@pytest.fixture(name="side")
+async def installed(side: SlackSide) -> SlackSide:
+    await side.install()
+    return side
+
+
+@dataclass(slots=True)
+class ShutGate(OpenGate):
+    """A gate that lets one method wait until it is opened."""
+
+    shut: str = LOOK_UP
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def enter(self, bucket: str) -> None:
+        self.entered.append(bucket)
+        if bucket == self.shut:
+            await self.opened.wait()
+        await asyncio.sleep(0)
+
+
+def people(side: SlackSide) -> SlackPeople:
+    return SlackPeople(side.client, side.installations, listing(side))
+
+
+def listing(side: SlackSide) -> SlackListing:
+    return SlackListing(side.client, side.installations, side.database, side.clock)
+
+
+async def find(
+    side: SlackSide, addresses: list[str], gate: OpenGate | None = None, source: SlackPeople | None = None
+) -> dict[str, PersonAnswer]:
+    """All answers; fails when an address is answered twice."""
+    found: dict[str, PersonAnswer] = {}
+    async for answers in (source or people(side)).find(BOT, TEAM, addresses, gate or side.gate):
+        assert not found.keys() & answers.keys()
+        found.update(answers)
+    assert set(found) == set(addresses)
+    return found
+
+
+def a(number: int) -> str:
+    return f"p{number}@example.com"
+
+
+def workspace(stub: StubSlack, count: int, page: int = 1000, **of: dict[str, Any]) -> None:
+    """A workspace of `count` people p0@… with ids U0…, answering look-ups and listings."""
+    members = [user(f"U{number}", a(number), **of.get(f"U{number}", {})) for number in range(count)]
+    by_email = {each["profile"]["email"]: each for each in members if not each["deleted"]}
+
+    def look_up(call: Heard) -> dict[str, Any]:
+        found = by_email.get(call.arguments["email"])
+        return {"ok": True, "user": found} if found else {"ok": False, "error": "users_not_found"}
+
+    def list_page(call: Heard) -> dict[str, Any]:
+        start = int(call.arguments.get("cursor") or 0)
+        end = start + min(page, int(call.arguments["limit"]))
+        cursor = str(end) if end < len(members) else ""
+        return {"ok": True, "members": members[start:end], "response_metadata": {"next_cursor": cursor}}
+
+    stub.replies |= {LOOK_UP: look_up, LIST: list_page}
+
+
+async def mirror(side: SlackSide) -> Mirror | None:
+    async with side.database.read() as tx:
+        return await directory.mirror(tx, bot_id=BOT, channel=SLACK, tenant_id=TEAM)
+
+
+async def was_listed(side: SlackSide, members: int) -> None:
+    async with side.database.write() as tx:
+        state = Mirror(side.clock() - 1, side.clock() - 2, members, 1000)
+        await directory.note_mirror(tx, bot_id=BOT, channel=SLACK, tenant_id=TEAM, state=state)
+
+
+async def stored(side: SlackSide, address: str) -> list[tuple[str, bool, str]]:
+    async with side.database.read() as tx:
+        rows = await directory.lookup(tx, bot_id=BOT, channel=SLACK, tenant_id=TEAM, addresses=[address])
+    return [(each.user_id, each.disabled, each.source) for each in rows]
+
+
+class TestLookUps:
+    """A few addresses: one call each."""
+
+    async def test_known_and_unknown(self, side: SlackSide, stub: StubSlack) -> None:
+        """A person, or the reason why there is none."""
+        workspace(stub, 2)
+
+        found = await find(side, [a(0), "nobody@example.com"])
+
+        person, nobody = found[a(0)], found["nobody@example.com"]
+        assert isinstance(person, Person)
+        assert (person.user_id, person.emails) == ("U0", (a(0),))
+        assert isinstance(nobody, NoPerson)
+        assert (nobody.reason, nobody.remember) == ("person_not_found", True)
+        assert side.gate.entered == [LOOK_UP, LOOK_UP]
+
+    async def test_the_address_travels_in_the_body(self, side: SlackSide, stub: StubSlack) -> None:
+        """Nothing about a person stands in a URL, where proxies would log it."""
+        workspace(stub, 1)
+
+        await find(side, [a(0)])
+
+        [call] = stub.heard
+        assert (call.query, call.arguments) == ("", {"email": a(0), "team_id": TEAM})
+
+    async def test_a_person_of_another_organisation_is_nobody(self, side: SlackSide, stub: StubSlack) -> None:
+        """S19: an address that somebody elsewhere claims leads to nobody here."""
+        stub.replies[LOOK_UP] = lambda _: {"ok": True, "user": user("U9", "x@example.com", team="T0ELSE")}
+
+        found = await find(side, ["x@example.com"])
+
+        assert isinstance(found["x@example.com"], NoPerson)
+
+    async def test_an_alias_leads_to_the_person(self, side: SlackSide, stub: StubSlack) -> None:
+        """Slack may know somebody under another address than their profile shows."""
+        stub.replies[LOOK_UP] = lambda _: {"ok": True, "user": user("U9", "Main@example.com")}
+
+        found = await find(side, ["alias@example.com"])
+
+        person = found["alias@example.com"]
+        assert isinstance(person, Person)
+        assert person.emails == ("main@example.com", "alias@example.com")
+
+    async def test_no_addresses_no_calls(self, side: SlackSide, stub: StubSlack) -> None:
+        """Nothing asked, nothing called."""
+        assert await find(side, []) == {}
+        assert stub.heard == []
+
+    @pytest.mark.parametrize("code", ["token_revoked", "missing_scope", "invalid_auth"])
+    async def test_a_misconfigured_lane_fails_all_with_one_call_each_worker(
+        self, side: SlackSide, stub: StubSlack, code: str
+    ) -> None:
+        """No address is burnt, and the rest is not even asked."""
+        stub.replies[LOOK_UP] = lambda _: {"ok": False, "error": code, "needed": "users:read.email"}
+
+        found = await find(side, [a(number) for number in range(20)])
+
+        answers = list(found.values())
+        assert all(isinstance(each, LookupFailed) for each in answers)
+        assert {each.fault.reason for each in answers if isinstance(each, LookupFailed)} == {faults.FAULTS[code].reason}
+        assert len(stub.heard) <= 8
+
+    async def test_an_unreachable_slack_leaves_all_for_later(self, side: SlackSide, stub: StubSlack) -> None:
+        """An unclear answer to a question leaves nothing in doubt."""
+        stub.replies[LOOK_UP] = lambda _: web.Response(status=502)
+
+        found = await find(side, [a(0), a(1)])
+
+        assert [each.fault.reason for each in found.values() if isinstance(each, LookupFailed)] == [
+            "platform_unreachable",
+            "platform_unreachable",
+        ]
+
+    async def test_a_short_throttling_is_waited_for(self, side: SlackSide, stub: StubSlack) -> None:
+        """P01 for look-ups: the gate is told, the address asked again."""
+        workspace(stub, 1)
+        answers = [web.Response(status=429, headers={"Retry-After": "3"})]
+        usual = stub.replies[LOOK_UP]
+        stub.replies[LOOK_UP] = lambda call: answers.pop() if answers else usual(call)
+
+        found = await find(side, [a(0)])
+
+        assert isinstance(found[a(0)], Person)
+        assert side.gate.held == [(LOOK_UP, 3.0)]
+
+    async def test_a_long_throttling_is_handed_back(self, side: SlackSide, stub: StubSlack) -> None:
+        """After a few refusals in a row the caller decides what to do meanwhile."""
+        stub.replies[LOOK_UP] = lambda _: web.Response(status=429, headers={"Retry-After": "30"})
+
+        found = await find(side, [a(0)])
+
+        answer = found[a(0)]
+        assert isinstance(answer, LookupFailed)
+        assert (answer.fault.reason, answer.retry_after) == ("throttled", 30.0)
+        assert len(stub.heard) == 4
+
+    async def test_a_refusal_of_one_address_concerns_only_it(self, side: SlackSide, stub: StubSlack) -> None:
+        """An unknown code for one person does not stop the others, and is not remembered."""
+        workspace(stub, 2)
+        usual = stub.replies[LOOK_UP]
+        stub.replies[LOOK_UP] = lambda call: (
+            {"ok": False, "error": "odd_address"} if call.arguments["email"] == a(0) else usual(call)
+        )
+
+        found = await find(side, [a(0), a(1)])
+
+        odd = found[a(0)]
+        assert isinstance(odd, NoPerson)
+        assert (odd.reason, odd.remember) == ("unknown_code", False)
+        assert isinstance(found[a(1)], Person)
+
+    @pytest.mark.parametrize("body", [{"ok": True}, {"ok": True, "user": []}])
+    async def test_an_answer_without_user_is_asked_again_later(
+        self, side: SlackSide, stub: StubSlack, body: dict[str, Any]
+    ) -> None:
+        """Silence is not absence."""
+        stub.replies[LOOK_UP] = lambda _: body
+
+        assert isinstance((await find(side, [a(0)]))[a(0)], LookupFailed)
+
+
+class TestListing:
+    """Many addresses: everybody at once."""
+
+    async def test_a_thousand_cold_addresses_need_few_calls(self, side: SlackSide, stub: StubSlack) -> None:
+        """With look-ups held back, the listing answers all of them."""
+        workspace(stub, 1000, page=300)
+        gate = ShutGate()
+
+        found = await find(side, [a(number) for number in range(1000)], gate)
+
+        assert all(isinstance(each, Person) for each in found.values())
+        assert len(stub.calls(LIST)) == 4
+        assert stub.calls(LOOK_UP) == []
+
+    async def test_look_ups_help_while_the_listing_runs(self, side: SlackSide, stub: StubSlack) -> None:
+        """With the listing held back, look-ups go on; each address is answered once."""
+        workspace(stub, 30)
+        gate = ShutGate(shut=LIST)
+
+        found = await find(side, [a(number) for number in range(30)], gate)
+
+        assert all(isinstance(each, Person) for each in found.values())
+        assert len(stub.calls(LOOK_UP)) == 30
+        assert stub.calls(LIST) == []
+
+    async def test_pages_are_stored_as_they_come(self, side: SlackSide, stub: StubSlack) -> None:
+        """A listing that breaks off has not been for nothing; the answers of its pages are given."""
+        workspace(stub, 40, page=20)
+        usual = stub.replies[LIST]
+        stub.replies[LIST] = lambda call: (
+            usual(call) if not call.arguments.get("cursor") else {"ok": False, "error": "token_revoked"}
+        )
+        await was_listed(side, 40)
+
+        found = await find(side, [a(number) for number in range(40)])
+
+        assert [isinstance(found[a(number)], Person) for number in (0, 19, 20, 39)] == [True, True, False, False]
+        assert await stored(side, a(19)) == [("U19", False, LIST)]
+        assert await stored(side, a(20)) == []
+
+    async def test_who_is_not_listed_does_not_exist(self, side: SlackSide, stub: StubSlack) -> None:
+        """After the last page the rest is unknown, without a look-up each."""
+        workspace(stub, 10)
+        await was_listed(side, 10)
+
+        found = await find(side, [f"nobody{number}@example.com" for number in range(30)])
+
+        assert {each.reason for each in found.values() if isinstance(each, NoPerson)} == {"person_not_found"}
+        assert [call.method for call in stub.heard] == [LIST]
+
+    async def test_deactivated_people_are_known_to_be(self, side: SlackSide, stub: StubSlack) -> None:
+        """`deleted` becomes disabled, and the directory keeps it."""
+        workspace(stub, 10, U3={"deleted": True})
+        await was_listed(side, 10)
+
+        found = await find(side, [a(number) for number in range(10)])
+
+        gone = found[a(3)]
+        assert isinstance(gone, NoPerson)
+        assert (gone.reason, gone.remember) == ("person_disabled", False)
+        assert await stored(side, a(3)) == [("U3", True, LIST)]
+
+    async def test_an_active_account_wins_over_a_deactivated_one(self, side: SlackSide, stub: StubSlack) -> None:
+        """A person who came back under a new id is found, on whatever page."""
+        members = [user("U1", "x@example.com", deleted=True), user("U2", "x@example.com"), user("U3", "y@example.com")]
+        stub.replies[LIST] = lambda _: {"ok": True, "members": members}
+        await was_listed(side, 3)
+
+        found = await find(side, ["x@example.com", "y@example.com", "z@example.com"])
+
+        person = found["x@example.com"]
+        assert isinstance(person, Person)
+        assert person.user_id == "U2"
+
+    async def test_bots_and_strangers_are_left_out_and_guests_kept(self, side: SlackSide, stub: StubSlack) -> None:
+        """The directory holds people of the workspace only."""
+        members = [
+            user("U1", "bot@example.com", is_bot=True),
+            user("USLACKBOT", "slackbot@example.com"),
+            user("U2", "stranger@example.com", is_stranger=True),
+            user("U3", "other@example.com", team="T0ELSE"),
+            user("U4", "guest@example.com", is_restricted=True),
+        ]
+        stub.replies[LIST] = lambda _: {"ok": True, "members": members}
+        await was_listed(side, 5)
+        addresses = [each["profile"]["email"] for each in members]
+
+        found = await find(side, addresses)
+
+        assert [address for address in addresses if isinstance(found[address], Person)] == ["guest@example.com"]
+
+    async def test_limit_required_is_obeyed(self, side: SlackSide, stub: StubSlack) -> None:
+        """Pages of 200, remembered for the next time."""
+        workspace(stub, 500)
+        usual = stub.replies[LIST]
+        stub.replies[LIST] = lambda call: (
+            {"ok": False, "error": "limit_required"} if int(call.arguments["limit"]) > 200 else usual(call)
+        )
+        await was_listed(side, 500)
+
+        await find(side, [a(number) for number in range(100)])
+
+        assert [int(call.arguments["limit"]) for call in stub.calls(LIST)] == [1000, 200]
+        known = await mirror(side)
+        assert known is not None
+        assert known.page_size == 200
+
+    async def test_a_listing_that_times_out_is_tried_in_smaller_pages(self, side: SlackSide, stub: StubSlack) -> None:
+        """Big workspaces cannot be listed in big pages."""
+        workspace(stub, 300)
+        usual = stub.replies[LIST]
+        stub.replies[LIST] = lambda call: (
+            web.Response(status=504) if int(call.arguments["limit"]) > 200 else usual(call)
+        )
+        await was_listed(side, 300)
+
+        found = await find(side, [a(number) for number in range(300)])
+
+        assert all(isinstance(each, Person) for each in found.values())
+
+    async def test_a_failing_listing_falls_back_to_look_ups(self, side: SlackSide, stub: StubSlack) -> None:
+        """What cannot be listed is asked one by one."""
+        workspace(stub, 30)
+        stub.replies[LIST] = lambda _: {"ok": False, "error": "never_seen"}
+        await was_listed(side, 30)
+
+        found = await find(side, [a(number) for number in range(30)])
+
+        assert all(isinstance(each, Person) for each in found.values())
+        assert len(stub.calls(LIST)) == 1
+
+    async def test_an_expired_cursor_begins_again(self, side: SlackSide, stub: StubSlack) -> None:
+        """Once more from the first page."""
+        workspace(stub, 40, page=20)
+        usual = stub.replies[LIST]
+        expired = [{"ok": False, "error": "invalid_cursor"}]
+        stub.replies[LIST] = lambda call: expired.pop() if call.arguments.get("cursor") and expired else usual(call)
+        await was_listed(side, 40)
+
+        found = await find(side, [a(number) for number in range(40)])
+
+        assert all(isinstance(each, Person) for each in found.values())
+        assert len(stub.calls(LIST)) == 4
+
+    async def test_a_listing_without_addresses_proves_nothing(self, side: SlackSide, stub: StubSlack) -> None:
+        """Without users:read.email nobody has an address: a missing permission, not missing people."""
+        stub.replies[LIST] = lambda _: {"ok": True, "members": [user("U1"), user("U2")]}
+        await was_listed(side, 2)
+
+        found = await find(side, [a(number) for number in range(30)])
+
+        reasons = {each.fault.reason for each in found.values() if isinstance(each, LookupFailed)}
+        assert reasons == {"permission_missing"}
+
+    async def test_a_missing_scope_is_known_without_asking(self, side: SlackSide, stub: StubSlack) -> None:
+        """The granted scopes say it."""
+        await side.install(scopes=("chat:write", "users:read"))
+
+        found = await find(side, [a(0)])
+
+        answer = found[a(0)]
+        assert isinstance(answer, LookupFailed)
+        assert "users:read.email" in answer.fault.remedy
+        assert stub.heard == []
+
+    async def test_two_questions_share_one_listing(self, side: SlackSide, stub: StubSlack) -> None:
+        """Single flight: who asks meanwhile reads what the first one stored."""
+        workspace(stub, 60, page=30)
+        source = people(side)
+        gate = ShutGate()
+        first, second = [a(number) for number in range(30)], [a(number) for number in range(30, 60)]
+        usual = stub.replies[LIST]
+
+        def advance(call: Heard) -> Any:
+            side.clock.now += 1
+            return usual(call)
+
+        stub.replies[LIST] = advance
+
+        one, two = await asyncio.gather(
+            find(side, [*first, "nobody@example.com"], gate, source),
+            find(side, [*second, "no-one@example.com"], gate, source),
+        )
+
+        assert len(stub.calls(LIST)) == 2
+        assert sum(isinstance(each, Person) for each in (one | two).values()) == 60
+
+    async def test_without_installation_nothing_is_asked(self, side: SlackSide, stub: StubSlack) -> None:
+        """The lane is at fault."""
+        source = people(side)
+        answers = [each async for each in source.find(BOT, TenantId("T0NOWHERE"), [a(0)], side.gate)]
+
+        assert answers == [{a(0): LookupFailed(faults.NOT_INSTALLED, 60.0)}]
+        assert stub.heard == []
+
+    async def test_leaving_early_ends_the_work(self, side: SlackSide, stub: StubSlack) -> None:
+        """A caller who stops asking leaves no call behind."""
+        workspace(stub, 100, page=10)
+        await was_listed(side, 100)
+        answers: AsyncIterator[Any] = people(side).find(BOT, TEAM, [a(number) for number in range(100)], side.gate)
+
+        await anext(answers)
+        await answers.aclose()  # type: ignore[attr-defined]  # it is a generator
+
+        assert len(stub.calls(LIST)) < 10
+        assert [each for each in asyncio.all_tasks() if "SlackPeople" in repr(each)] == []
+
+    async def test_a_failing_database_is_raised(self, side: SlackSide, stub: StubSlack) -> None:
+        """Only the platform's answers are values."""
+        workspace(stub, 5)
+        await was_listed(side, 5)
+        async with side.database.write() as tx:
+            await tx.exec_driver_sql("ALTER TABLE people RENAME TO hidden")
+
+        with pytest.raises(Exception, match="people"):
+            await find(side, [a(number) for number in range(5)])
+
+
+class TestTheDailyListing:
+    """The chore slack.directory."""
+
+    LANE = Lane(BOT, SLACK, TEAM)
+
+    async def run(self, side: SlackSide, handler: SlackDirectory) -> list[ChoreLater]:
+        """Do the chore to its end, handing the detail on as the database would."""
+        outcomes: list[ChoreLater] = []
+        detail: dict[str, Any] = {}
+        while not outcomes or outcomes[-1].after == 0.0:
+            chore = Chore(1, self.LANE, DIRECTORY, "users", json.loads(json.dumps(detail)))
+            outcome = await handler(chore, side.gate)
+            assert isinstance(outcome, ChoreLater)
+            outcomes.append(outcome)
+            detail = dict(outcome.detail or {})
+        return outcomes
+
+    def handler(self, side: SlackSide) -> SlackDirectory:
+        return SlackDirectory(listing(side), side.installations)
+
+    async def test_one_page_at_a_turn_then_a_day(self, side: SlackSide, stub: StubSlack) -> None:
+        """Sends get their turn between pages; the next refresh is a day later."""
+        workspace(stub, 25, page=10)
+
+        outcomes = await self.run(side, self.handler(side))
+
+        assert [each.after for each in outcomes] == [0.0, 0.0, 86400.0]
+        assert outcomes[-1].detail == {}
+        assert await mirror(side) == Mirror(side.clock(), side.clock(), 25, 1000)
+        assert await stored(side, a(24)) == [("U24", False, LIST)]
+        assert side.gate.entered == [LIST, LIST, LIST]
+
+    async def test_it_resumes_where_it_stopped(self, side: SlackSide, stub: StubSlack) -> None:
+        """A restart goes on from the cursor."""
+        workspace(stub, 25, page=10)
+        first = await self.handler(side)(Chore(1, self.LANE, DIRECTORY, "users", {}), side.gate)
+        assert isinstance(first, ChoreLater)
+        stub.heard.clear()
+
+        await self.handler(side)(Chore(1, self.LANE, DIRECTORY, "users", first.detail or {}), side.gate)
+
+        assert [call.arguments["cursor"] for call in stub.heard] == ["10"]
+
+    async def test_who_is_no_longer_listed_is_disabled(self, side: SlackSide, stub: StubSlack) -> None:
+        """Somebody who left the workspace without a trace."""
+        workspace(stub, 3)
+        await self.run(side, self.handler(side))
+        side.clock.now += 86400
+        workspace(stub, 2)
+        await self.run(side, self.handler(side))
+
+        assert [await stored(side, a(number)) for number in (1, 2)] == [[("U1", False, LIST)], [("U2", True, LIST)]]
+
+    async def test_a_failure_keeps_the_place(self, side: SlackSide, stub: StubSlack) -> None:
+        """Throttled or unreachable: the cursor is kept, the pauses grow, nobody gives up."""
+        workspace(stub, 25, page=10)
+        handler = self.handler(side)
+        first = await handler(Chore(1, self.LANE, DIRECTORY, "users", {}), side.gate)
+        assert isinstance(first, ChoreLater)
+        stub.replies[LIST] = lambda _: web.Response(status=429, headers={"Retry-After": "9"})
+
+        outcome = await handler(Chore(1, self.LANE, DIRECTORY, "users", first.detail or {}), side.gate)
+
+        assert isinstance(outcome, ChoreLater)
+        assert (outcome.after, outcome.fault) == (9.0, None)
+        assert (outcome.detail or {})["cursor"] == "10"
+        assert side.gate.held == [(LIST, 9.0)]
+
+    async def test_an_uninstalled_workspace_ends_it(self, side: SlackSide, stub: StubSlack) -> None:
+        """Nothing is called for a workspace that is gone."""
+        lane = Lane(BOT, SLACK, TenantId("T0GONE"))
+
+        outcome = await self.handler(side)(Chore(1, lane, DIRECTORY, "users", {}), side.gate)
+
+        assert isinstance(outcome, ChoreDone)
+        assert stub.heard == []
+
+    async def test_somebody_elses_fresh_listing_counts(self, side: SlackSide, stub: StubSlack) -> None:
+        """A request listed everybody while the chore was between two pages."""
+        workspace(stub, 25, page=10)
+        handler = self.handler(side)
+        first = await handler(Chore(1, self.LANE, DIRECTORY, "users", {}), side.gate)
+        assert isinstance(first, ChoreLater)
+        side.clock.now += 5
+        await was_listed(side, 25)
+        stub.heard.clear()
+
+        outcome = await handler(Chore(1, self.LANE, DIRECTORY, "users", first.detail or {}), side.gate)
+
+        assert outcome == ChoreLater(86400.0, detail={})
+        assert stub.heard == []
