@@ -2,7 +2,7 @@
 # names, verified by hash. Set-up runs again only when the content of requirements.lock changes.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check serve lock clean
+.PHONY: help setup demo test check serve lock clean
 
 BIN := .venv/bin
 READY := .venv/installed.lock
@@ -12,6 +12,8 @@ ARGS ?=
 help: ## Show this list
 	@echo "make <target>   (Python 3.11 or newer is all that must be there)"
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
+
+setup: $(READY) ## Set up .venv and the command .venv/bin/herald, nothing else
 
 demo: $(READY) ## See it work: local Slack and Teams, a server and a real run; no account, no credentials
 	@$(BIN)/python app.py demo $(ARGS)
