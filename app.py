@@ -33,6 +33,7 @@ from adapters.teams.config import Certificate, TeamsApp, TeamsEndpoints, TeamsPa
 from adapters.teams.inbound import TeamsInbound
 from adapters.teams.members import MemberChore
 from adapters.teams.outbound import TeamsChannel
+from commands.demo import demo
 from identity.answers import PeopleSource
 from identity.email import normal_form
 from identity.resolver import Resolver
@@ -48,9 +49,11 @@ from notify.drain import Clocks, Workshop
 from notify.errors import answer_errors
 from notify.evidence import EvidenceBook
 from notify.housekeeping import keep_house
+from notify.metrics import Metrics
+from notify.quota import Quota
 from notify.requests import Requests
 from notify.runner import Runner
-from settings import ApiClient, Bot, Settings
+from settings import ApiClient, Bot, Settings, load
 from storage import installations
 from storage.engine import Database
 from storage.migrate import migrate
@@ -88,18 +91,21 @@ async def build_app(settings: Settings) -> web.Application:
         raise
     session = _session()
     platforms = _platforms(settings, database, session)
-    runner = Runner(database, owner=secrets.token_hex(8))
+    runner = Runner(database, owner=secrets.token_hex(8), claim_seconds=settings.server.claim_seconds)
     app = web.Application(middlewares=[answer_errors], client_max_size=settings.limits.body_bytes)
     app[SESSION], app[DATABASE], app[RUNNER] = session, database, runner
-    audit = Audit(database, clock=CLOCKS.wall)
+    metrics = Metrics()
+    metrics.gauge("herald_lanes_active", "Lanes that this process drains now", lambda: runner.active_lanes)
+    audit = Audit(database, clock=CLOCKS.wall, registry=metrics.registry)
     app.add_routes(_api(settings, database, runner).routes())
     app.add_routes(_platform_routes(settings, database, platforms, runner))
     app.add_routes(health.health_routes(_checks(database, audit)))
+    app.add_routes(metrics.routes())
     app.cleanup_ctx.extend([_close_session, _close_database])
     retention = settings.delivery.retention_days
     app.cleanup_ctx.append(_task(lambda: keep_house(database, retention_days=retention, clock=CLOCKS.wall)))
     app.cleanup_ctx.append(_task(audit.run))
-    app.cleanup_ctx.append(_draining(settings, platforms, _shops(settings, database, platforms, runner)))
+    app.cleanup_ctx.append(_draining(settings, platforms, _shops(settings, database, platforms, runner, metrics)))
     return app
 
 
@@ -197,7 +203,7 @@ def _slack_app(bot: Bot, public_url: str) -> SlackApp:
 
 
 def _shops(
-    settings: Settings, database: Database, platforms: Platforms, runner: Runner
+    settings: Settings, database: Database, platforms: Platforms, runner: Runner, metrics: Metrics
 ) -> Mapping[ChannelName, Workshop]:
     """What the drains of each channel work with."""
     listing = SlackListing(platforms.slack, platforms.slack_installations, database)
@@ -227,6 +233,8 @@ def _shops(
             policy=Policy(max_attempts=settings.delivery.max_attempts),
             clocks=CLOCKS,
             wake=runner.wake,
+            claim_seconds=settings.server.claim_seconds,
+            metrics=metrics,
         )
         for name, (channel, source, looker) in people.items()
     }
@@ -253,6 +261,7 @@ def _api(settings: Settings, database: Database, runner: Runner) -> Api:
         requests,
         door,
         bots,
+        quota=Quota(per_minute=settings.limits.requests_per_minute, per_hour=settings.limits.requests_per_hour),
         ids_key=derive(settings.storage.encryption_key[-1].get_secret_value(), b"ids"),
         clock=CLOCKS.wall,
         max_body=settings.limits.body_bytes,
@@ -327,8 +336,8 @@ def _platform_routes(
                 platforms.slack_installations,
                 runner.heal,
             )
-    routes.append(web.get("/slack/{bot}/install", install_handler(installs)))
-    routes.append(web.get("/slack/{bot}/oauth_redirect", redirect_handler(installs)))
+    routes.append(web.get("/slack/{BotID}/install", install_handler(installs)))
+    routes.append(web.get("/slack/{BotID}/oauth_redirect", redirect_handler(installs)))
     return routes
 
 
@@ -396,7 +405,7 @@ async def _configured_installations(settings: Settings, database: Database, plat
 
 def main() -> None:
     """Read the command line and do what it says."""
-    cli.main(build_app)
+    cli.main(build_app, load, demo)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """Kore's routes: who calls, what the body says, and the records as answers. No logic of delivery.
 
-Order of checks: route and method, caller, bot, scope, content type, size, body. Nothing is stored for a call that is
-refused, except that the `jti` of a valid token is used up.
+Order of checks: route and method, caller, bot, scope, rate, content type, size, body. Nothing is stored for a call that
+is refused, except that the `jti` of a valid token is used up.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, Protocol
@@ -20,6 +21,7 @@ from notify.answers import Answers
 from notify.auth import HEADER, Client, Door
 from notify.errors import as_bytes, json_answer, literal_answer
 from notify.ids import derived_id, has_shape
+from notify.quota import Quota
 from notify.records import IdempotencyKey, RequestRecord, Submission, Submitter
 from notify.render import Problem
 from notify.wire import Bot
@@ -62,8 +64,10 @@ class Api:
         door: Door,
         bots: Mapping[BotId, Bot],
         *,
+        quota: Quota,
         ids_key: bytes,
         clock: Callable[[], float],
+        monotonic: Callable[[], float] = time.monotonic,
         max_body: int = MAX_BODY,
         max_identities: int = wire.MAX_IDENTITIES,
         body_seconds: float = BODY_SECONDS,
@@ -71,6 +75,8 @@ class Api:
         self._requests = requests
         self._door = door
         self._bots = bots
+        self._quota = quota
+        self._monotonic = monotonic
         self._ids_key = ids_key
         self._answers = Answers(ids_key)
         self._clock = clock
@@ -126,7 +132,11 @@ class Api:
     async def _admit(self, request: web.Request) -> tuple[Client, Bot]:
         with _storage():  # a `jti` is looked up there
             client = await self._door.admit(request.headers.getall(HEADER, []), request.match_info["bot_id"])
-        return client, self._bots[BotId(request.match_info["bot_id"])]
+        bot = self._bots[BotId(request.match_info["bot_id"])]
+        exceeded = self._quota.take(bot.id, self._monotonic())
+        if exceeded is not None:
+            raise errors.too_many_calls(hourly=exceeded.hourly, retry_after=exceeded.retry_after)
+        return client, bot
 
     async def _body(self, request: web.Request) -> bytes:
         """Read at most the permitted size, whatever the caller declares or compresses."""

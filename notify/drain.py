@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
@@ -43,6 +44,7 @@ from notify.feed import Feed
 from notify.gate import ChoreGate, LaneGate
 from notify.item import Item
 from notify.ledger import CLAIM_SECONDS, Batch, Ledger
+from notify.metrics import Metrics
 from notify.pacing import Learner, Pacer, finish_time
 from notify.records import Progress
 from notify.texts import REASONS
@@ -56,7 +58,7 @@ RESULTS_MOST = 64
 LEAD_MOST_SECONDS = 0.05
 PROBE_FIRST_SECONDS = 2.0
 PROBE_MOST_SECONDS = 300.0
-UPKEEP_SECONDS = CLAIM_SECONDS / 4
+UPKEEPS_IN_A_CLAIM = 4
 LINGER_SECONDS = 1.0
 DATABASE_RETRY_SECONDS = 1.0
 EXPIRED_AT_ONCE = 500
@@ -84,6 +86,8 @@ class Workshop:
     policy: Policy
     clocks: Clocks
     wake: Callable[[Lane], None]
+    claim_seconds: float = CLAIM_SECONDS
+    metrics: Metrics = field(default_factory=Metrics)
 
 
 class Drain:
@@ -92,7 +96,9 @@ class Drain:
     def __init__(self, lane: Lane, shop: Workshop, claim: lanes.Claim) -> None:
         self.lane = lane
         self._shop = shop
-        self._ledger = Ledger(shop.database, lane, claim.term)
+        self._ledger = Ledger(shop.database, lane, claim.term, claim_seconds=shop.claim_seconds)
+        self._claimed_until = -math.inf  # monotonic; no later than the moment at which others may take the lane
+        self._fuse: asyncio.TimerHandle | None = None
         self._pace = shop.channel.pace()
         now = shop.clocks.monotonic()
         learner = None
@@ -138,6 +144,8 @@ class Drain:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             await asyncio.shield(self._leave())
+            if self._fuse is not None:
+                self._fuse.cancel()
 
     def wake(self) -> None:
         """There may be new work."""
@@ -172,11 +180,12 @@ class Drain:
 
     async def _recover(self) -> None:
         """What a former owner left in flight is in doubt; look for it before anything else."""
-        now = self._shop.clocks.wall()
+        now, started = self._shop.clocks.wall(), self._shop.clocks.monotonic()
         async with self._shop.database.write() as tx:
-            await lanes.fence(tx, self._ledger.key, term=self._ledger.term, ttl=CLAIM_SECONDS)
+            await lanes.fence(tx, self._ledger.key, term=self._ledger.term, ttl=self._shop.claim_seconds)
             count = await deliveries.recover(tx, self._ledger.key, term=self._ledger.term, now=now)
             await deliveries.adopt(tx, self._ledger.key, term=self._ledger.term)
+        self._renewed(started)
         failpoints.reach("lane.recovered")
         if count:
             log.warning("found in flight", extra={"action": "lane_recovered", "lane": str(self.lane), "count": count})
@@ -356,12 +365,14 @@ class Drain:
         )
         if not batch:
             return
+        started = self._shop.clocks.monotonic()
         try:
             closed = await self._ledger.commit(batch, now=self._shop.clocks.wall())
         except BaseException:
             self._results = results + self._results
             self.feed.return_moves(batch.moves)
             raise
+        self._renewed(started)
         if results:
             failpoints.reach("record.committed")
         if group:
@@ -374,6 +385,7 @@ class Drain:
         for move in batch.moves:
             self.feed.gone(move.item)
             self._shop.wake(replace(self.lane, tenant=move.to))
+        self._shop.metrics.closed.inc(len(closed))
         for request_id in closed:
             log.info("request closed", extra={"action": "request_closed", "request": request_id})
 
@@ -417,6 +429,9 @@ class Drain:
             if address is None:
                 raise machine.ImpossibleEvent("a delivery without an address was released")
             failpoints.reach("wire.before")
+            if self._is_overdue():
+                self._frozen()
+                return
             outcome = await self._shop.channel.send(BotId(self.lane.bot), address, item.prepared, DeliveryId(item.id))
         except asyncio.CancelledError:
             raise
@@ -428,6 +443,7 @@ class Drain:
                 self._flying.pop(task, None)
         self._answer_takes += 0.1 * (self._shop.clocks.monotonic() - started - self._answer_takes)
         failpoints.reach("wire.answered")
+        self._shop.metrics.answers.labels(self.lane.channel, type(outcome).__name__).inc()
         self._note(outcome, item)
         self.apply(item, machine.Answered(outcome))
 
@@ -460,6 +476,8 @@ class Drain:
         match effect:
             case machine.HoldBucket(bucket, retry_after):
                 lesson = bucket is not None
+                if lesson:
+                    self._shop.metrics.throttled.labels(self.lane.channel).inc()
                 self.pacer.hold(bucket, self._shop.clocks.monotonic(), retry_after, lesson=lesson)
                 log.info(
                     "platform paused a method",
@@ -556,6 +574,43 @@ class Drain:
                 self._unwritten_pause, self._unwritten_resume = None, True
                 self._wakeup.set()
 
+    # ------------------------------------------------------------------ the claim's end
+
+    # The term fences what is written into the database; nothing fences the wire. A process that was stopped with its
+    # intents committed and wakes up when its lane has long been taken over would still send, and its successor, which
+    # found nothing when it looked, has sent already. So a send begins only while the claim is certainly ours, and one
+    # that has not come to its end by then was frozen: its call is cut before it can go on.
+
+    def _renewed(self, started: float) -> None:
+        """The claim was renewed by a transaction that began at `started`, so it lasts at least from there."""
+        if self._shop.database.is_sqlite:
+            self._claimed_until = math.inf  # the file's lock: nobody can take over
+            return
+        self._claimed_until = max(self._claimed_until, started + self._shop.claim_seconds)
+        if self._fuse is None:
+            self._set_fuse()
+
+    def _set_fuse(self) -> None:
+        wait = self._claimed_until - self._shop.clocks.monotonic()
+        self._fuse = asyncio.get_running_loop().call_later(max(wait, 0.0), self._fuse_burnt)
+
+    def _fuse_burnt(self) -> None:
+        self._fuse = None
+        if not self._is_overdue():
+            self._set_fuse()
+        elif self._flying:
+            self._frozen()
+
+    def _is_overdue(self) -> bool:
+        return self._shop.clocks.monotonic() >= self._claimed_until
+
+    def _frozen(self) -> None:
+        """Cut what is on the wire and end; whoever drains the lane next finds it in doubt."""
+        log.error("lane was frozen", extra={"action": "lane_frozen", "lane": str(self.lane)})
+        self.abandon()
+        self._stopping = True
+        self._wakeup.set()
+
     # ------------------------------------------------------------------ looking back
 
     def look_for(self, item: Item) -> None:
@@ -604,15 +659,19 @@ class Drain:
     async def _upkeep(self) -> None:
         """Keep the claim while nothing is written, and end what is past its deadline."""
         while True:
+            started = self._shop.clocks.monotonic()
             try:
                 await self._ledger.renew()
+                self._renewed(started)
                 await self._expire()
+                if not self._shop.database.is_sqlite:
+                    self.feed.look_again()  # what another server accepted for this lane rings no bell here
             except UNAVAILABLE as error:
                 log.error(
                     "claim not renewed",
                     extra={"action": "database_unavailable", "lane": str(self.lane), "error": describe(error)},
                 )
-            await asyncio.sleep(UPKEEP_SECONDS)
+            await asyncio.sleep(self._shop.claim_seconds / UPKEEPS_IN_A_CLAIM)
 
     async def _expire(self) -> None:
         now = self._shop.clocks.wall()

@@ -104,6 +104,16 @@ def body_not_decodable() -> CallRefused:
     return CallRefused(412, INVALID_ARGUMENTS, "the body is not encoded as its headers say: send it again", close=True)
 
 
+def too_many_calls(*, hourly: bool, retry_after: int) -> CallRefused:
+    """A rolling window of the bot is full."""
+    window = "hourly" if hourly else "per-minute"
+    return CallRefused(
+        429,
+        f"You've exceeded the {window} rate limit. Please wait for sometime before retrying.",  # Kore's words
+        headers={hdrs.RETRY_AFTER: str(retry_after)},
+    )
+
+
 def malformed_key(why: str) -> CallRefused:
     """The Idempotency-Key cannot be used."""
     return CallRefused(400, f"Idempotency-Key: {why}")

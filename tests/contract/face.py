@@ -18,6 +18,7 @@ from notify.auth import PROACTIVE_SCOPE, Client, Door, Key
 from notify.errors import answer_errors
 from notify.health import health_routes
 from notify.ids import new_id
+from notify.quota import Quota
 from notify.records import IdempotencyKey, RequestRecord, RequestStatus, Submission, Submitter
 from notify.wire import Bot
 
@@ -178,6 +179,7 @@ async def running(
     """A server on a free port, stopped at the end."""
     memory = RequestsInMemory()
     door = Door(clients, BOTS, SeenInMemory(), clock=time.time)
+    options.setdefault("quota", Quota(per_minute=100_000, per_hour=100_000))
     api = Api(requests or memory, door, BOTS, ids_key=IDS_KEY, clock=time.time, **options)
     app = web.Application(middlewares=[answer_errors])
     app.add_routes([*api.routes(), *health_routes()])
