@@ -224,6 +224,7 @@ class Server(Table):
     public_url: Annotated[str, AfterValidator(_public_url)] = Field(default_factory=_local_url)
     drain: bool = True  # False: this process only answers HTTP
     shutdown_grace_seconds: float = Field(default=10.0, ge=0, le=300)
+    claim_seconds: float = Field(default=30.0, ge=1, le=600)  # several servers: when a hung one loses its lanes
 
 
 class Storage(Table):

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from storage import inbox, requests, used_tokens
+from storage import failpoints, inbox, requests, used_tokens
 from storage.engine import UNAVAILABLE, Database, describe
 
 log = logging.getLogger("herald.housekeeping")
@@ -37,6 +37,7 @@ async def tidy(database: Database, *, retention_days: float, now: float) -> int:
     while True:
         async with database.write() as tx:
             count = await requests.purge(tx, closed_before=now - retention_days * SECONDS_PER_DAY, limit=AT_ONCE)
+            failpoints.reach("purge.before_commit")
         deleted += count
         if count < AT_ONCE:
             break

@@ -53,8 +53,9 @@ class Batch:
 class Ledger:
     """All writes of one drain, under one term."""
 
-    def __init__(self, database: Database, lane: Lane, term: int) -> None:
+    def __init__(self, database: Database, lane: Lane, term: int, *, claim_seconds: float = CLAIM_SECONDS) -> None:
         self._database = database
+        self._ttl = claim_seconds
         self.key: lanes.Key = (lane.bot, str(lane.channel), lane.tenant)
         self.term = term
 
@@ -70,7 +71,7 @@ class Ledger:
     async def renew(self) -> None:
         """Keep the claim of an idle lane. Raises LaneLost."""
         async with self._database.write() as tx:
-            await lanes.fence(tx, self.key, term=self.term, ttl=CLAIM_SECONDS)
+            await lanes.fence(tx, self.key, term=self.term, ttl=self._ttl)
 
     async def release(self) -> None:
         """Let the lane go."""
@@ -78,14 +79,14 @@ class Ledger:
             await lanes.release(tx, self.key, term=self.term)
 
     async def _write(self, tx: AsyncConnection, batch: Batch, now: float) -> list[str]:
-        await lanes.fence(tx, self.key, term=self.term, ttl=CLAIM_SECONDS)
+        await lanes.fence(tx, self.key, term=self.term, ttl=self._ttl)
         await deliveries.record(tx, [result_columns(item) for item in batch.results if item.was not in WAITING])
         await deliveries.settle(tx, [result_columns(item) for item in batch.results if item.was in WAITING])
         return await self._write_rest(tx, batch, batch.results, now)
 
     async def _write_singly(self, tx: AsyncConnection, batch: Batch, now: float) -> list[str]:
         """The slow way: each result by itself, leaving out rows that something else has finished."""
-        await lanes.fence(tx, self.key, term=self.term, ttl=CLAIM_SECONDS)
+        await lanes.fence(tx, self.key, term=self.term, ttl=self._ttl)
         written = []
         for item in batch.results:
             write = deliveries.settle if item.was in WAITING else deliveries.record

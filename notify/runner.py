@@ -1,13 +1,16 @@
 """Who runs drains: tasks in this process, one per lane with work; woken by accepts and events, and by a timer.
 
 Nothing polls: the timer sleeps until the next row of any lane is due, and a sweep every half minute takes up what a
-lost wake-up or a dead neighbour left.
+lost wake-up left. Lanes of another process are asked for again every few seconds, and taken over as soon as that
+process is dead. Its claims would outlive it by up to half a minute; its sign of life (storage/lifesign.py) ends with
+it, so a restarted server goes on where the killed one stopped without waiting for them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -15,25 +18,30 @@ from adapters.base import ENTRY, BotId, ChannelName, Lane, TenantId
 from notify.drain import Drain, Workshop
 from notify.ledger import CLAIM_SECONDS
 from notify.records import Progress
-from storage import failpoints, lanes
+from storage import failpoints, lanes, lifesign
 from storage.engine import UNAVAILABLE, Database, describe
+from storage.lifesign import LifeSign
 
 log = logging.getLogger("herald.runner")
 
 SWEEP_SECONDS = 30.0
 RETRY_SECONDS = 1.0
+ELSEWHERE_SECONDS = 5.0  # until a lane that another process holds is asked for again
 
 
 class Runner:
     """Embedded mode: drains are tasks of this process."""
 
-    def __init__(self, database: Database, *, owner: str) -> None:
+    def __init__(self, database: Database, *, owner: str, claim_seconds: float = CLAIM_SECONDS) -> None:
         self._database = database
         self._owner = owner
+        self._claim_seconds = claim_seconds
+        self._life = LifeSign(database, owner)
         self._shops: Mapping[ChannelName, Workshop] = {}
         self._drains: dict[Lane, Drain] = {}
         self._tasks: dict[Lane, asyncio.Task[None]] = {}
         self._again: set[Lane] = set()
+        self._elsewhere: dict[Lane, float] = {}  # lanes of other processes: when to ask again (monotonic)
         self._timer: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._stopping = False
@@ -41,10 +49,12 @@ class Runner:
     async def start(self, shops: Mapping[ChannelName, Workshop]) -> None:
         """Begin with everything that is left from before; a restart also tries paused lanes afresh."""
         self._shops = shops
+        await self._life.show()
         async with self._database.write() as tx:
             if self._database.is_sqlite:
                 await lanes.release_all(tx)  # the file lock says that nobody else lives
             await lanes.resume_all(tx)
+        await self._bury_the_dead()
         self._timer = asyncio.create_task(self._keep_time())
 
     async def stop(self, grace: float) -> None:
@@ -60,6 +70,7 @@ class Runner:
         for drain in self._drains.values():
             drain.abandon()
         await asyncio.gather(*list(self._tasks.values()), return_exceptions=True)
+        await self._life.withdraw()
 
     def wake(self, lane: Lane) -> None:
         """The lane has new work."""
@@ -107,9 +118,11 @@ class Runner:
         key = (lane.bot, str(lane.channel), lane.tenant)
         try:
             async with self._database.write() as tx:
-                claim = await lanes.claim(tx, key, owner=self._owner, ttl=CLAIM_SECONDS)
-            if claim is None:
-                return  # another process drains it
+                claim = await lanes.claim(tx, key, owner=self._owner, ttl=self._claim_seconds)
+            if claim is None:  # another process drains it
+                self._elsewhere[lane] = time.monotonic() + ELSEWHERE_SECONDS
+                return
+            self._elsewhere.pop(lane, None)
             failpoints.reach("lane.claimed")
             drain = self._drains[lane] = Drain(lane, self._shops[lane.channel], claim)
             self._again.discard(lane)
@@ -153,16 +166,35 @@ class Runner:
 
     async def _sweep(self) -> float:
         """Wake every idle lane with due work; returns the seconds until the next one is due."""
+        await self._bury_the_dead()
         now = self._now()
         async with self._database.read() as tx:
             due = await lanes.due(tx, now)
             upcoming = await lanes.next_due(tx)
-        idle = [key for key in due if _lane(key) not in self._tasks]
-        for key in idle:
-            self.wake(_lane(key))
+        idle = [lane for lane in map(_lane, due) if lane not in self._tasks]
+        moment = time.monotonic()
+        held = [until for lane in idle if (until := self._elsewhere.get(lane, moment)) > moment]
+        for lane in idle:
+            if self._elsewhere.get(lane, moment) <= moment:
+                self.wake(lane)
+        wait = min((until - moment for until in held), default=SWEEP_SECONDS)
         if upcoming is None or upcoming <= now:
-            return SWEEP_SECONDS
-        return min(upcoming - now, SWEEP_SECONDS)
+            return wait
+        return min(upcoming - now, wait)
+
+    async def _bury_the_dead(self) -> None:
+        """Let go of the lanes of processes that do not live any more."""
+        if self._database.is_sqlite:
+            return
+        async with self._database.read() as tx:
+            gone = await lifesign.dead(tx, await lanes.owners(tx))
+        if not gone:
+            return
+        async with self._database.write() as tx:
+            released = [key for owner in gone for key in await lanes.release_of(tx, owner)]
+        for key in released:
+            self._elsewhere.pop(_lane(key), None)
+            log.warning("owner is dead", extra={"action": "lane_inherited", "lane": str(_lane(key))})
 
     def _now(self) -> float:
         shop = next(iter(self._shops.values()), None)

@@ -3,6 +3,9 @@
 SQLite: WAL, `synchronous=FULL` on every connection (an answer that was given must survive a power cut), and every
 writing transaction begins with BEGIN IMMEDIATE, because a deferred one that reads and then writes fails at once under
 contention. Writers of one process queue on a lock in fair order instead of busy-waiting in SQLite.
+
+PostgreSQL: a process that freezes in the middle of a transaction would hold its row locks for as long as it is
+frozen; the database ends such a session, so that another process can go on.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 BUSY_TIMEOUT_MS = 10_000
 SQLITE_READERS = 4
 POSTGRES_CONNECTIONS = 12
+IDLE_IN_TRANSACTION_MS = 20_000
 
 
 UNAVAILABLE = (DBAPIError, PoolTimeout, OSError)
@@ -76,6 +80,7 @@ class Database:
             engine = create_async_engine(
                 parsed, pool_size=POSTGRES_CONNECTIONS, max_overflow=0, pool_pre_ping=True, hide_parameters=True
             )
+            event.listen(engine.sync_engine, "connect", _prepare_postgres)
             return cls(engine, None)
         path = parsed.database
         if not path or path == ":memory:":
@@ -140,6 +145,13 @@ def _prepare_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _prepare_postgres(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    cursor.execute(f"SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_MS}")
+    cursor.close()
+    connection.commit()  # a setting made in a transaction that is rolled back is gone
 
 
 def _begin_sqlite(connection: Any) -> None:  # SQLAlchemy's event hands an untyped Connection

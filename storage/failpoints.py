@@ -1,8 +1,8 @@
 """Named moments at which a process may die: every boundary between what is in memory, on disk and on the wire.
 
 The crash tests iterate over `POINTS`, arm one in a child process through the environment, and compare what the
-platforms hold afterwards with what the log says. Unarmed, reaching a point costs one dictionary look-up. A point
-does nothing but end its own process as a power cut would.
+platforms hold afterwards with what the log says. Unarmed, reaching a point costs one comparison. A point does nothing
+but end its own process as a power cut would, or freeze it as a starved or suspended machine would.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Final
 
 VARIABLE: Final = "HERALD_TEST_FAILPOINT"  # NAME or NAME:COUNT, the COUNT-th time the point is reached (default 1)
+FREEZE: Final = "freeze"  # NAME:COUNT:freeze stops the process instead of killing it
 
 POINTS: Final[Mapping[str, str]] = {
     "accept.before_commit": "a request and its deliveries are written, not committed; the caller was told nothing",
@@ -31,6 +32,7 @@ POINTS: Final[Mapping[str, str]] = {
     "record.before_commit": "results are counted and requests closed, not committed",
     "record.committed": "results are on disk, memory does not know yet",
     "chore.done": "a chore's call was made and its effect stored, the chore is still there",
+    "purge.before_commit": "old requests are deleted, not committed",
     "inbound.before_commit": "a platform's event is written, not committed; the platform was not answered",
     "inbound.committed": "a platform's event is on disk, the platform was not answered",
 }
@@ -44,10 +46,11 @@ class _Armed:
     """Which point is armed in this process, and how many times it may still be passed."""
 
     def __init__(self, setting: str | None) -> None:
-        self.name, _, count = (setting or "").partition(":")
+        self.name, count, how = [*(setting or "").split(":"), "", ""][:3]
         if self.name and self.name not in POINTS:
             raise UnknownFailpoint(f"{VARIABLE}: {self.name} is not one of {', '.join(POINTS)}")
         self.left = int(count or 1)
+        self.signal = signal.SIGSTOP if how == FREEZE else signal.SIGKILL
 
 
 _armed = _Armed(os.environ.get(VARIABLE))
@@ -58,5 +61,5 @@ def reach(name: str) -> None:
     if name != _armed.name:
         return
     _armed.left -= 1
-    if _armed.left <= 0:
-        os.kill(os.getpid(), signal.SIGKILL)
+    if _armed.left == 0:
+        os.kill(os.getpid(), _armed.signal)

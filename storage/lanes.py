@@ -98,9 +98,15 @@ async def owners(tx: AsyncConnection) -> list[str]:
     return [row.owner for row in rows]
 
 
-async def release_of(tx: AsyncConnection, owner: str) -> None:
-    """Let go of every lane of an owner that is known to be dead."""
-    await tx.execute(update(table).where(table.c.owner == owner).values(owner=None, expires_at=0.0))
+async def release_of(tx: AsyncConnection, owner: str) -> list[Key]:
+    """Let go of every lane of an owner that is known to be dead; returns them."""
+    released = await tx.execute(
+        update(table)
+        .where(table.c.owner == owner)
+        .values(owner=None, expires_at=0.0)
+        .returning(table.c.bot_id, table.c.channel, table.c.tenant_id)
+    )
+    return [(row.bot_id, row.channel, row.tenant_id) for row in released]
 
 
 async def remember(tx: AsyncConnection, key: Key, learned: Mapping[str, Any]) -> None:
