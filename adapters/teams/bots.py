@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,7 +53,7 @@ class TeamsBots:
         self._bots = {app.bot: self._make(app) for app in apps}
         self._graph: OrderedDict[tuple[BotId, str], TokenSource] = OrderedDict()
 
-    def __iter__(self) -> Iterable[BotId]:
+    def __iter__(self) -> Iterator[BotId]:
         return iter(self._bots)
 
     def get(self, bot: BotId) -> TeamsBot:

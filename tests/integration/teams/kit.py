@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -204,8 +205,8 @@ RawScript = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[Non
 
 
 @asynccontextmanager
-async def raw_server(script: RawScript) -> AsyncIterator[str]:
-    """A TCP server below HTTP, for answers that no HTTP server gives; yields its URL."""
+async def raw_server(script: RawScript, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """A TCP or TLS server below HTTP, for answers that no HTTP server gives; yields its URL."""
     writers: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -217,9 +218,10 @@ async def raw_server(script: RawScript) -> AsyncIterator[str]:
         finally:
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        scheme = "http" if tls is None else "https"
+        yield f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         for writer in writers:
             writer.transport.abort()

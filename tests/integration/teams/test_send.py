@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
+import ssl
 from typing import Any
 
 import aiohttp
 import orjson
 import pytest
-from aiohttp import ClientSession, web
+import trustme
+from aiohttp import ClientSession, TCPConnector, web
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from adapters.base import Address, DeliveryId, FaultClass, NotSent, Outcome, Refused, Repair, Sent, Uncertain
 from adapters.teams.outbound import TeamsChannel
@@ -299,6 +302,64 @@ class TestBrokenWire:
 
         assert isinstance(outcome, Uncertain)
         assert outcome.fault.reason == "no_clear_answer"
+
+
+class NoNames(AbstractResolver):
+    """A resolver that knows no host."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        raise OSError(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+class TestBeforeWriting:
+    @pytest.mark.parametrize("name", ["localhost", "other.example"], ids=["unknown-authority", "wrong-host"])
+    async def test_tls(self, cloud: Cloud, session: ClientSession, database: Database, name: str) -> None:
+        """P18: a certificate that cannot be trusted ends before the request: not sent, the token is not shown."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        trustme.CA().issue_cert(name).configure_cert(context)
+        seen: list[bytes] = []
+
+        async def listen(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+            seen.append(await reader.read())
+
+        async with kit.raw_server(listen, context) as url:
+            channel = TeamsChannel(kit.bots(cloud, session, allowed=(url,)), database)
+            outcome = await send(channel, address(cloud, service_url=f"{url}/"))
+
+        assert isinstance(outcome, NotSent)
+        assert outcome.fault.reason == "platform_unreachable"
+        assert b"".join(seen) == b""
+
+    async def test_dns(self, cloud: Cloud, database: Database) -> None:
+        """P19: a name that does not resolve is not sent and costs no attempt."""
+        elsewhere = "https://smba.infra.gcc.teams.microsoft.com"
+        async with ClientSession(connector=TCPConnector(resolver=NoNames())) as nameless:
+            channel = TeamsChannel(kit.bots(cloud, nameless, allowed=(elsewhere,)), database)
+            outcome = await send(channel, address(cloud, service_url=f"{elsewhere}/teams/"))
+
+        assert isinstance(outcome, NotSent)
+        assert (outcome.fault.reason, outcome.fault.costs_attempt) == ("platform_unreachable", False)
+
+    async def test_poisoned_reference(self, channel: TeamsChannel, cloud: Cloud) -> None:
+        """S02: a service URL that is not permitted gets neither token nor message, whatever was stored."""
+        outcome = await send(channel, address(cloud, service_url="https://smba.trafficmanager.net.evil.test/"))
+
+        assert isinstance(outcome, Refused)
+        assert outcome.fault.repair is Repair.SERVICE_URL
+        assert cloud.asked == []
+
+    async def test_poisoned_address_is_not_opened(self, channel: TeamsChannel, cloud: Cloud) -> None:
+        """S02: opening replaces a service URL that is not permitted by the tenant's or the cloud's own."""
+        opened = await channel.open(BOT, address(cloud, service_url="https://evil.test/"), kit.FakeGate())
+
+        assert isinstance(opened, Address)
+        assert opened.service_url == f"{cloud.url}/teams/"
 
 
 class TestWhatRefusalsTeach:
