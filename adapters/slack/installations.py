@@ -137,11 +137,12 @@ class SlackInstallations:
         now = self._clock()
         known = await installations.get(tx, bot_id=bot, channel=SLACK, tenant_id=tenant)
         newest = max((known.installed_at, known.removed_at or 0.0) if known is not None else (0.0,))
+        at = float(int(now))  # events carry whole seconds: one of this very second is not an older one
         row = Installation(
             bot_id=bot,
             channel=SLACK,
             tenant_id=tenant,
-            installed_at=max(now, newest),
+            installed_at=max(at, newest),
             enterprise_id=grant.enterprise,
             is_org=grant.team is None,
             name=grant.team_name if grant.team is not None else grant.enterprise_name,

@@ -63,6 +63,27 @@ class Prepared:
     fields: Mapping[str, object]
 
 
+def in_any_minute(most: float, burst: float) -> MethodPace:
+    """A pace that makes at most `most` calls in any sixty seconds, the ones at once included."""
+    if most < 2:
+        return MethodPace(most / 60, 1.0)
+    burst = max(1.0, min(burst, most / 2))
+    return MethodPace((most - burst) / 60, burst)
+
+
+def buckets(pace: SlackPace) -> dict[str, MethodPace]:
+    """How fast each method may be called in one lane."""
+    return {
+        POST: MethodPace(pace.posts_per_second, pace.burst),
+        "users.lookupByEmail": in_any_minute(pace.lookups_per_minute, limits.LOOKUP_BURST),
+        "users.list": in_any_minute(pace.lists_per_minute, limits.LIST_BURST),
+        "conversations.open": in_any_minute(limits.TIER_3, limits.OTHER_BURST),
+        "conversations.history": in_any_minute(limits.TIER_3, limits.OTHER_BURST),
+        "auth.teams.list": in_any_minute(limits.TIER_2, limits.LIST_BURST),
+        "auth.test": in_any_minute(limits.AUTH_TEST, limits.OTHER_BURST),
+    }
+
+
 def marker(delivery: DeliveryId) -> dict[str, Any]:
     """The metadata that names a delivery."""
     return {"event_type": EVENT_TYPE, "event_payload": {"delivery": delivery}}
@@ -80,21 +101,7 @@ class SlackChannel:
 
     def pace(self) -> ChannelPace:
         """One bucket per Slack method, because Slack counts by method and workspace."""
-        pace = self._pace
-        return ChannelPace(
-            send=POST,
-            buckets={
-                POST: MethodPace(pace.posts_per_second, pace.burst),
-                "users.lookupByEmail": MethodPace(pace.lookups_per_minute / 60, limits.LOOKUP_BURST),
-                "users.list": MethodPace(pace.lists_per_minute / 60, limits.LIST_BURST),
-                "conversations.open": MethodPace(limits.TIER_3 / 60, limits.OTHER_BURST),
-                "conversations.history": MethodPace(limits.TIER_3 / 60, limits.OTHER_BURST),
-                "auth.teams.list": MethodPace(limits.TIER_2 / 60, limits.LIST_BURST),
-                "auth.test": MethodPace(limits.AUTH_TEST / 60, limits.OTHER_BURST),
-            },
-            in_flight=pace.in_flight,
-            learns=True,
-        )
+        return ChannelPace(send=POST, buckets=buckets(self._pace), in_flight=self._pace.in_flight, learns=True)
 
     def prepare(self, payload: Mapping[str, Any]) -> Prepared:
         """Serialise blocks and attachments once; links unfold only where the payload says so."""

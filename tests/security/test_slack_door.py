@@ -23,6 +23,7 @@ from tests.integration.slack.kit import (
     Clock,
     SlackSide,
     serving,
+    serving_side,
     signed,
     slack_side,
     wrapped,
@@ -48,7 +49,7 @@ async def installed_side(database: Database) -> AsyncIterator[SlackSide]:
 
 @pytest.fixture(name="url")
 async def served_url(side: SlackSide) -> AsyncIterator[str]:
-    async with side.served() as url:
+    async with serving_side(side) as url:
         yield url
 
 

@@ -173,19 +173,6 @@ class SlackSide:
             self.clock,
         )
 
-    @asynccontextmanager
-    async def served(self) -> AsyncIterator[str]:
-        """Our four Slack routes on a free port."""
-        inbound, oauth = {BOT: self.inbound()}, {BOT: self.oauth()}
-        routes = [
-            web.post("/slack/{BotID}/events", events_handler(inbound)),
-            web.post("/slack/{BotID}/interactivity", interactivity_handler(inbound)),
-            web.get("/slack/{BotID}/install", install_handler(oauth)),
-            web.get("/slack/{BotID}/oauth_redirect", redirect_handler(oauth)),
-        ]
-        async with serving(routes) as url:
-            yield url
-
     async def deliver(self, url: str, event: dict[str, Any], **outer: Any) -> int:
         """Send one signed event; returns the status of the answer."""
         raw = json.dumps(wrapped(event, **outer)).encode()
@@ -196,9 +183,23 @@ class SlackSide:
 
 
 @asynccontextmanager
-async def slack_side(
-    database: Database, url: str, clock: Clock | None = None, seconds: float = 5.0
-) -> AsyncIterator[SlackSide]:
+async def serving_side(side: SlackSide) -> AsyncIterator[str]:
+    """Our four routes, with the redirect address that the consent page sends browsers to."""
+    oauth: dict[BotId, SlackInstall] = {}
+    inbound = {BOT: side.inbound()}
+    routes = [
+        web.post("/slack/{BotID}/events", events_handler(inbound)),
+        web.post("/slack/{BotID}/interactivity", interactivity_handler(inbound)),
+        web.get("/slack/{BotID}/install", install_handler(oauth)),
+        web.get("/slack/{BotID}/oauth_redirect", redirect_handler(oauth)),
+    ]
+    async with serving(routes) as url:
+        oauth[BOT] = side.oauth(f"{url}/slack/{BOT}/oauth_redirect")
+        yield url
+
+
+@asynccontextmanager
+async def slack_side(database: Database, url: str, clock: Any = None, seconds: float = 5.0) -> AsyncIterator[SlackSide]:
     clock = clock or Clock()
     endpoints = SlackEndpoints(api=f"{url}/api/", authorize=f"{url}/oauth/v2/authorize")
     async with aiohttp.ClientSession(

@@ -10,7 +10,7 @@ import pytest
 from adapters.base import ChannelName, Lane, TenantId
 from storage import chores, directory, inbox, installations, references
 from storage.directory import KnownPerson
-from tests.integration.slack.kit import BOT, ORG, TEAM, SlackSide, user
+from tests.integration.slack.kit import BOT, ORG, TEAM, SlackSide, serving_side, user
 
 SLACK = ChannelName.SLACK
 OPENED = {"type": "app_home_opened", "user": "U1", "channel": "D1", "tab": "messages"}
@@ -19,7 +19,7 @@ OPENED = {"type": "app_home_opened", "user": "U1", "channel": "D1", "tab": "mess
 @pytest.fixture(name="url")
 async def served_url(side: SlackSide) -> AsyncIterator[str]:
     await side.install()
-    async with side.served() as url:
+    async with serving_side(side) as url:
         yield url
 
 

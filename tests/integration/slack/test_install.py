@@ -18,7 +18,7 @@ from adapters.slack.config import SlackApp
 from adapters.slack.install import SlackInstall
 from adapters.slack.installations import IDENTIFY, TEAMS
 from storage import chores, installations
-from tests.integration.slack.kit import BOT, ORG, SIGNING_SECRET, TEAM, SlackSide, StubSlack
+from tests.integration.slack.kit import BOT, ORG, SIGNING_SECRET, TEAM, SlackSide, StubSlack, serving_side
 
 SLACK = ChannelName.SLACK
 GRANT: dict[str, Any] = {
@@ -39,7 +39,7 @@ ORG_GRANT = {**GRANT, "team": None, "enterprise": {"id": ORG, "name": "Org"}, "i
 @pytest.fixture(name="url")
 async def served_url(side: SlackSide, stub: StubSlack) -> AsyncIterator[str]:
     stub.replies["oauth.v2.access"] = lambda _: GRANT
-    async with side.served() as url:
+    async with serving_side(side) as url:
         yield url
 
 
