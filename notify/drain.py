@@ -85,9 +85,13 @@ class Workshop:
     chores: ChoreBook
     policy: Policy
     clocks: Clocks
-    wake: Callable[[Lane], None]
+    wake: Callable[[Lane, bool], None]  # the lane, and whether rows were moved into it
     claim_seconds: float = CLAIM_SECONDS
     metrics: Metrics = field(default_factory=Metrics)
+
+
+class DrainFailed(RuntimeError):
+    """A part of a drain broke down; everything is in the database and is taken up again."""
 
 
 class Drain:
@@ -123,7 +127,7 @@ class Drain:
         self._answer_takes = 0.0
         self._send_took_last_turn = False
         self._wakeup = asyncio.Event()
-        self._stopping = False
+        self._stopping = self._failed = False
         self._looking: set[str] = set()
         self._looks = asyncio.Semaphore(LOOKS_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -139,6 +143,8 @@ class Drain:
         self._spawn(self._shop.chores.run(self.lane, self._chore_gate, self.feed.chores_wanted))
         try:
             await self._pump()
+            if self._failed:
+                raise DrainFailed(f"a task of lane {self.lane} failed; the log says which")
         finally:
             for task in list(self._tasks):
                 task.cancel()
@@ -147,9 +153,9 @@ class Drain:
             if self._fuse is not None:
                 self._fuse.cancel()
 
-    def wake(self) -> None:
-        """There may be new work."""
-        self.feed.look_again()
+    def wake(self, *, everywhere: bool = False) -> None:
+        """There may be new work; `everywhere`: also older rows, moved here from another lane."""
+        self.feed.look_again(everywhere=everywhere)
         self._wakeup.set()
 
     def stop(self) -> None:
@@ -159,8 +165,8 @@ class Drain:
 
     def progress(self, request_id: str) -> Progress | None:
         """How a request goes in this lane: its rate now, and when its last delivery will have ended."""
-        pending = self.feed.pending()
-        left = pending.pop(request_id, 0)
+        shares = self.feed.shares()
+        left = next((share.pending for share in shares if share.request == request_id), 0)
         if not left:
             return None
         now = self._shop.clocks.monotonic()
@@ -169,7 +175,7 @@ class Drain:
             rate = min(rate, self.feed.rate() or rate)
         start = self.pacer.send.ready_at(now)
         at_once = max(self.pacer.send.available(now, left) - 1, 0)  # what the burst still allows leaves without waiting
-        last = max(now, finish_time(now, left, pending, rate, start) - at_once / rate)
+        last = max(now, finish_time(now, request_id, shares, rate, start) - at_once / rate)
         wait = last - now + self._answer_takes
         return Progress(round(self.feed.rate_of(request_id), 2), self._shop.clocks.wall() + wait)
 
@@ -214,7 +220,7 @@ class Drain:
         self._wakeup.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("lane task failed", exc_info=error, extra={"action": "lane_task_failed", "lane": str(self.lane)})
-            self._stopping = True  # the runner starts the lane afresh
+            self._failed = self._stopping = True  # the runner starts the lane afresh
 
     # ------------------------------------------------------------------ the pump
 
@@ -382,9 +388,12 @@ class Drain:
         self._unwritten_pause, self._unwritten_resume = None, False
         for item in results:
             self._after_write(item)
+        moved_to: set[Lane] = set()
         for move in batch.moves:
             self.feed.gone(move.item)
-            self._shop.wake(replace(self.lane, tenant=move.to))
+            moved_to.add(replace(self.lane, tenant=move.to))
+        for lane in moved_to:
+            self._shop.wake(lane, True)
         self._shop.metrics.closed.inc(len(closed))
         for request_id in closed:
             log.info("request closed", extra={"action": "request_closed", "request": request_id})
@@ -526,7 +535,7 @@ class Drain:
         if self.paused is not None:
             self._resume()
         self.feed.retry_now()
-        self.wake()
+        self.wake(everywhere=True)
 
     def answered_well(self) -> None:
         """The platform answered a call of the lane as it should: a pause is over."""
@@ -665,7 +674,9 @@ class Drain:
                 self._renewed(started)
                 await self._expire()
                 if not self._shop.database.is_sqlite:
-                    self.feed.look_again()  # what another server accepted for this lane rings no bell here
+                    self.feed.look_again(
+                        everywhere=True
+                    )  # what another server accepted for this lane rings no bell here
             except UNAVAILABLE as error:
                 log.error(
                     "claim not renewed",

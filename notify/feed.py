@@ -31,7 +31,7 @@ from notify.delivery import FINAL, OnUncertain, State, Verdict
 from notify.identities import identity_problem
 from notify.item import Item, OpenRequest, item_from_row
 from notify.ledger import Move
-from notify.pacing import FairQueue
+from notify.pacing import FairQueue, Share
 from notify.texts import REASONS
 from storage import deliveries, failpoints
 from storage.deliveries import QueuedRow
@@ -46,6 +46,7 @@ log = logging.getLogger("herald.drain")
 CHUNK = 200  # rows loaded at once for one request
 COLD_MOST = 1000  # e-mails in one round of look-ups
 RATE_WINDOW_SECONDS = 10.0
+LOOKUP_AGAIN_SECONDS = 30.0
 MEMORY_MOST = 20_000  # deliveries of one lane in memory
 NO_INSTALLATION_SECONDS = 60.0  # an install wakes the lane at once; this is the slow way
 NO_INSTALLATION = Fault(
@@ -95,9 +96,11 @@ class Feed:
         """The ready queue got shorter."""
         self._hunger.set()
 
-    def look_again(self) -> None:
-        """There may be new rows or chores."""
+    def look_again(self, *, everywhere: bool) -> None:
+        """There may be new rows or chores; `everywhere`: also among rows that are older than the newest loaded."""
         self._rescan = True
+        if everywhere:
+            self._start_over()
         self.chores_wanted.set()
         self._hunger.set()
 
@@ -155,9 +158,13 @@ class Feed:
                 item.delivery = replace(item.delivery, next_at=self._shop.clocks.wall())
                 self.again(item)
 
-    def pending(self) -> dict[str, int]:
-        """Open deliveries of each request in this lane."""
-        return {request.id: request.remaining for request in self._requests.values()}
+    def shares(self) -> list[Share]:
+        """What each request still wants of this lane."""
+        return [
+            Share(request.client_id, request.id, request.total, request.remaining)
+            for request in self._requests.values()
+            if request.remaining > 0
+        ]
 
     def rate_of(self, request_id: str) -> float:
         """Deliveries of a request that ended per second, over the last seconds."""
@@ -228,9 +235,14 @@ class Feed:
             if item.delivery.state not in FINAL:
                 self.again(item)
         if self._rescan_at is not None and self._rescan_at <= now:
-            self._rescan_at, self._rescan, self._last_seq = None, True, 0
-            for request in self._requests.values():
-                request.cursor, request.exhausted = 0, False
+            self._rescan_at, self._rescan = None, True
+            self._start_over()
+
+    def _start_over(self) -> None:
+        """Read the lane from its oldest row again; what is in memory is passed over."""
+        self._last_seq = 0
+        for request in self._requests.values():
+            request.cursor, request.exhausted = 0, False
 
     # ------------------------------------------------------------------ loading
 
@@ -242,7 +254,7 @@ class Feed:
             found = await deliveries.open_requests(tx, self._key, after_seq=self._last_seq)
             due = await deliveries.next_due(tx, self._key, after=now)
         for row in found:
-            self._last_seq = max(self._last_seq, row.first_seq)
+            self._last_seq = max(self._last_seq, row.last_seq)
             if row.request_id not in self._requests:
                 self._requests[row.request_id] = self._request(row)
             else:
@@ -429,7 +441,11 @@ class Feed:
             except Exception as error:
                 log.exception("look-up failed", extra={"action": "lookup_failed", "lane": str(self._drain.lane)})
                 fault = Fault(FaultClass.NOT_SENT, "lookup_failed", "", "internal_error", type(error).__name__)
-                self._answer(asked, {address: Later(30.0, fault) for address in asked})
+                self._answer(asked, {address: Later(LOOKUP_AGAIN_SECONDS, fault) for address in list(asked)})
+            if asked:
+                log.error("look-up left people out", extra={"action": "lookup_incomplete", "count": len(asked)})
+                fault = Fault(FaultClass.NOT_SENT, "lookup_failed", "", "no_answer")
+                self._answer(asked, {address: Later(LOOKUP_AGAIN_SECONDS, fault) for address in list(asked)})
 
     def _answer(self, asked: dict[str, list[Item]], answers: Mapping[str, Resolution]) -> None:
         for address, resolution in answers.items():

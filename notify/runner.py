@@ -72,15 +72,15 @@ class Runner:
         await asyncio.gather(*list(self._tasks.values()), return_exceptions=True)
         await self._life.withdraw()
 
-    def wake(self, lane: Lane) -> None:
-        """The lane has new work."""
+    def wake(self, lane: Lane, moved: bool = False) -> None:
+        """The lane has new work; `moved`: rows that are older than its newest came from another lane."""
         if self._stopping or lane.channel not in self._shops:
             return
         if lane in self._tasks:
             self._again.add(lane)  # for a drain that is about to end
             drain = self._drains.get(lane)
             if drain is not None:
-                drain.wake()
+                drain.wake(everywhere=moved)
             return
         task = self._tasks[lane] = asyncio.create_task(self._drain(lane))
         task.add_done_callback(lambda _: self._ended(lane))

@@ -54,6 +54,7 @@ class OpenRequest:
     options: str
     payload: bytes
     first_seq: int
+    last_seq: int
     remaining: int
 
 
@@ -73,7 +74,12 @@ def _open(key: Key) -> ColumnElement[bool]:
 async def open_requests(tx: AsyncConnection, key: Key, *, after_seq: int) -> list[OpenRequest]:
     """The requests with open deliveries in a lane that were accepted after `after_seq`, oldest first."""
     grouped = (
-        select(table.c.request_id, func.min(table.c.seq).label("first_seq"), func.count().label("remaining"))
+        select(
+            table.c.request_id,
+            func.min(table.c.seq).label("first_seq"),
+            func.max(table.c.seq).label("last_seq"),
+            func.count().label("remaining"),
+        )
         .where(_open(key), table.c.seq > after_seq)
         .group_by(table.c.request_id)
         .subquery()
@@ -88,6 +94,7 @@ async def open_requests(tx: AsyncConnection, key: Key, *, after_seq: int) -> lis
             requests.c.options,
             requests.c.payload,
             grouped.c.first_seq,
+            grouped.c.last_seq,
             grouped.c.remaining,
         )
         .join(requests, requests.c.id == grouped.c.request_id)
