@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,6 +17,11 @@ class Certificate:
 
     private_key: str = field(repr=False)
     thumbprint: str
+
+    def __post_init__(self) -> None:
+        """Refuse a SHA-256 thumbprint: msal would sign with it as if it were SHA-1, and Entra would reject that."""
+        if not re.fullmatch(r"[0-9A-Fa-f]{40}", self.thumbprint.replace(":", "")):
+            raise ValueError("thumbprint must be the SHA-1 one: 40 hexadecimal digits")
 
 
 @dataclass(frozen=True, slots=True)

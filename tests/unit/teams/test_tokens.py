@@ -8,10 +8,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from adapters.base import FaultClass
 from adapters.teams.config import Certificate, TeamsApp
-from adapters.teams.tokens import Grant, TokenSource, TokenUnavailable, threaded_grants
+from adapters.teams.tokens import (
+    Grant,
+    TokenSource,
+    TokenUnavailable,
+    certificate_grants,
+    managed_identity_grants,
+    threaded_grants,
+)
 
 
 class Entra:
@@ -177,6 +185,40 @@ class TestThreads:
 
         assert "secret-key-material" not in repr(refused.value.fault)
 
+    async def test_certificate(self) -> None:
+        """msal is built in the thread; that it takes no `http:` authority is a fault of the lane, not a crash."""
+        grants = certificate_grants("http://127.0.0.1:9/tenant", "app", Certificate("no key", "AB" * 20), "https://aud")
+
+        with pytest.raises(TokenUnavailable):
+            await grants()
+
+    def test_thumbprints(self) -> None:
+        """A SHA-256 thumbprint is refused at start: msal would take it for SHA-1."""
+        assert Certificate("key", ":".join(["AB"] * 20)).thumbprint
+        with pytest.raises(ValueError, match="SHA-1"):
+            Certificate("key", "AB" * 32)
+
+    async def test_managed_identity(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The token of a managed identity comes from the host's own endpoint, for our audience and our client id."""
+        asked: list[dict[str, str]] = []
+
+        async def give(request: web.Request) -> web.StreamResponse:
+            asked.append(dict(request.query))
+            return web.json_response({"access_token": "msi", "expires_on": "4000000000", "token_type": "Bearer"})
+
+        app = web.Application()
+        app.router.add_get("/msi", give)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{runner.addresses[0][1]}/msi")
+        monkeypatch.setenv("IDENTITY_HEADER", "x")
+        grant = await managed_identity_grants("app-id", "https://api.botframework.com")()
+        await runner.cleanup()
+
+        assert grant.token == "msi"
+        assert [(each["resource"], each["client_id"]) for each in asked] == [("https://api.botframework.com", "app-id")]
+
 
 class TestSecrets:
     def test_are_not_shown(self) -> None:
@@ -184,7 +226,7 @@ class TestSecrets:
         shown = repr(
             [
                 TeamsApp("st-1", "app", tenant_id="t", password="hush"),  # type: ignore[arg-type]
-                TeamsApp("st-2", "app", tenant_id="t", certificate=Certificate("hush", "AB")),  # type: ignore[arg-type]
+                TeamsApp("st-2", "app", tenant_id="t", certificate=Certificate("hush", "AB" * 20)),  # type: ignore[arg-type]
                 Grant("hush", 1.0),
             ]
         )
