@@ -1,0 +1,83 @@
+"""The pages for people say what the code says: reasons, actions, settings, commands, and which promises are tested."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import cli
+from adapters.base import Fault
+from adapters.slack import faults as slack
+from adapters.teams import faults as teams
+from settings import Settings
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+ID = re.compile(r"\b[XPMKFS]\d{2}\b")
+
+
+def page(name: str) -> str:
+    """The text of one page."""
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def alone(module: object) -> set[str]:
+    """The reasons of a module's faults that stand outside its table."""
+    return {value.reason for value in vars(module).values() if isinstance(value, Fault)}
+
+
+TEAMS = alone(teams) | {row.reason for row in teams.TABLE}
+SLACK = alone(slack) | {row.reason for row in slack.ROWS}
+
+
+class TestReasons:
+    @pytest.mark.parametrize("reason", sorted(TEAMS))
+    def test_teams(self, reason: str) -> None:
+        """Administrators of Teams find every reason with its remedy."""
+        assert f"| `{reason}` |" in page("docs/teams.md")
+
+    @pytest.mark.parametrize("reason", sorted(SLACK))
+    def test_slack(self, reason: str) -> None:
+        """Administrators of Slack find every reason with its remedy."""
+        assert f"| `{reason}` |" in page("docs/slack.md")
+
+
+class TestActions:
+    def test_every_action(self) -> None:
+        """Operators find every action that a log can hold."""
+        explained = page("docs/operations.md")
+        rooms = ("adapters", "commands", "identity", "notify", "storage")
+        sources = "".join(path.read_text(encoding="utf-8") for room in rooms for path in (ROOT / room).rglob("*.py"))
+        logged = set(re.findall(r'"action": "([a-z_.]+)"', sources))
+
+        assert set() == {action for action in logged if f"`{action}`" not in explained}
+
+
+class TestCommands:
+    def test_documented_commands(self) -> None:
+        """Every `herald …` in the pages is a command."""
+        pages = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *DOCS.glob("*.md")))
+        named = set(re.findall(r"(?:bin/|`)herald ([a-z]+)", pages))
+
+        assert set() == named - set(cli.group().commands)
+
+    def test_documented_settings(self) -> None:
+        """Every `section.key` in the pages is a setting."""
+        pages = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *DOCS.glob("*.md")))
+        sections = {name: field.annotation for name, field in Settings.model_fields.items()}
+        for section, key in re.findall(r"`(server|storage|endpoints|pace|delivery|limits)\.([a-z_]+)`", pages):
+            assert key in getattr(sections[section], "model_fields", {}), f"{section}.{key}"
+
+
+class TestPromises:
+    def test_marks(self) -> None:
+        """What the page marks as tested is tested, and every id of a test stands on a page."""
+        tests = (path for path in (ROOT / "tests").rglob("*.py") if path != Path(__file__))
+        used = {found for path in tests for found in ID.findall(path.read_text(encoding="utf-8"))}
+        promises = page("docs/promises.md")
+        marked = set(re.findall(r"^- ✓ ([A-Z]\d{2}) ", promises, re.MULTILINE))
+
+        assert set() == marked - used
+        assert set() == used - set(ID.findall(promises))
