@@ -31,9 +31,10 @@ MAX_TRIES: Final = 8
 FIRST_WAIT: Final = 5.0
 LONGEST_WAIT: Final = 3600.0
 MAX_NAME: Final = 256
+MAX_EMAIL: Final = 320
 
 NormalForm = Callable[[str], str | None]
-"""An e-mail in the directory's normal form; None for what is no e-mail."""
+"""An e-mail in the directory's normal form; what is no e-mail may come back as it is, or as None."""
 
 
 class MemberChore:
@@ -108,7 +109,7 @@ class MemberChore:
         addresses = (self._normal_form(str(member.get(field) or "")) for field in ("email", "userPrincipalName"))
         return Person(
             user_id=user_id,
-            emails=tuple(dict.fromkeys(address for address in addresses if address)),
+            emails=tuple(dict.fromkeys(form for form in addresses if form and "@" in form and len(form) <= MAX_EMAIL)),
             name=str(member.get("name") or "").replace("\0", "")[:MAX_NAME],
             kind="guest" if guest else "member",
         )

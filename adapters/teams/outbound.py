@@ -49,6 +49,7 @@ logger = logging.getLogger(__name__)
 SEND_BUCKET: Final = "connector"
 GRAPH_BUCKET: Final = "graph"
 MAX_MESSAGE_ID: Final = 255
+OPEN_AGAIN_AFTER: Final = 5.0
 UNUSABLE: Final = ("app_not_installed", "blocked_by_recipient")
 
 
@@ -192,7 +193,9 @@ class TeamsChannel:
             gate.throttled(SEND_BUCKET, outcome.retry_after)
         if isinstance(outcome, NotSent | Refused):
             outcome = await self._learn_from(bot, address, outcome, self._now())
-        if isinstance(outcome, NotSent | Refused):
+        if isinstance(outcome, NotSent):
+            return outcome if outcome.retry_after is not None else replace(outcome, retry_after=OPEN_AGAIN_AFTER)
+        if isinstance(outcome, Refused):
             return outcome
         raise AssertionError("creating a conversation is repeatable: it is refused or not done")
 

@@ -479,7 +479,8 @@ class TestOpen:
         assert isinstance(outcome, kind)
         assert isinstance(outcome, NotSent | Refused)
         assert reason == outcome.fault.reason
-        assert FaultClass.UNCERTAIN is not outcome.fault.klass
+        assert outcome.fault.klass is not FaultClass.UNCERTAIN
+        assert isinstance(outcome, Refused) or outcome.retry_after == (3.0 if reason == "throttled" else 5.0)
         assert ([("connector", 3.0)] if reason == "throttled" else []) == gate.pauses
 
     async def test_broken_wire(self, cloud: Cloud, session: ClientSession, database: Database) -> None:

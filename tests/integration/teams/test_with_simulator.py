@@ -32,7 +32,7 @@ from adapters.teams.inbound import TeamsInbound
 from adapters.teams.members import MemberChore
 from adapters.teams.outbound import TeamsChannel
 from identity.answers import NoPerson, PersonAnswer
-from identity.email import looks_valid, normal_form
+from identity.email import normal_form
 from identity.teams import GraphPeople
 from simulator.app import Running, running
 from simulator.teams.apps import DEFAULT_APP_ID, DEFAULT_PASSWORD
@@ -115,18 +115,13 @@ def endpoints(url: str) -> TeamsEndpoints:
     )
 
 
-def normal(address: str) -> str | None:
-    form = normal_form(address)
-    return form if looks_valid(form) else None
-
-
 @pytest.fixture(name="side")
 async def _side(database: Database, session: ClientSession) -> AsyncIterator[Side]:
     async with running(SimulatorConfig(people=200)) as simulator:
         app = TeamsApp(BOT, DEFAULT_APP_ID, tenant_id=TENANT, password=DEFAULT_PASSWORD)
         bots = TeamsBots([app], endpoints(simulator.url), session)
         channel = TeamsChannel(bots, database)
-        members = MemberChore(bots, database, normal_form=normal)
+        members = MemberChore(bots, database, normal_form=normal_form)
         side = Side(simulator, session, database, bots, channel, members, GraphPeople(bots))
 
         async def sink(_tx: AsyncConnection, found: Evidence) -> None:
