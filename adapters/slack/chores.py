@@ -1,7 +1,7 @@
 """What an installation still needs after it was stored, done by its lane's drain, paced like every other call.
 
 slack.identify   entry lane, key "token"   which workspace the settings' bot token belongs to
-slack.teams      entry lane, key E…        which workspaces an org has granted us
+slack.teams      entry lane, key E…        which workspaces an org has granted us, again each day
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 RETRY_BASE = 5.0
 RETRY_CAP = 300.0
+REFRESH_SECONDS = 24 * 3600.0
 
 
 def later(chore: Chore, failure: Failure, detail: Mapping[str, Any] | None = None) -> ChoreLater:
@@ -132,7 +133,7 @@ class SlackTeams:
         following = next_cursor(result.body)
         await self._store(speaker, teams, seen if following is None else None, started)
         if following is None:
-            return ChoreDone()
+            return ChoreLater(REFRESH_SECONDS, detail={})  # events about access are optional subscriptions
         return ChoreLater(0.0, detail={"cursor": following, "started": started, "seen": seen})
 
     async def _store(

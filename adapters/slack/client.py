@@ -146,7 +146,7 @@ class _WebClient(AsyncWebClient):
 def _encoded(request: Mapping[str, Any]) -> bytes:
     if request["json"] is not None:
         return orjson.dumps(request["json"])
-    return urlencode(request["data"] or {}).encode()
+    return urlencode(request["data"] or {}, errors="replace").encode()
 
 
 def _form(arguments: Mapping[str, Any]) -> dict[str, str]:

@@ -154,12 +154,13 @@ class SlackEvents:
         """Names users, not tokens: ours is revoked when our bot user is named."""
         tokens = _object(envelope.event, "tokens")
         named = tokens.get("bot")
-        place = envelope.tenant or envelope.enterprise
+        tenant = None if envelope.org_wide else envelope.tenant  # an org has one token for all its workspaces
+        place = tenant or envelope.enterprise
         if not isinstance(named, list) or not named or place is None:
             return []
         row = await installations.get(tx, bot_id=self._bot, channel=SLACK, tenant_id=place)
         if row is not None and (row.bot_user_id is None or row.bot_user_id in named):
-            await self._store.remove(tx, self._bot, envelope.tenant, envelope.enterprise, envelope.at)
+            await self._store.remove(tx, self._bot, tenant, envelope.enterprise, envelope.at)
         return []
 
     async def _access_granted(self, tx: AsyncConnection, envelope: Envelope) -> list[Lane]:

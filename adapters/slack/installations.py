@@ -164,7 +164,7 @@ class SlackInstallations:
         lanes = []
         now = self._clock()
         for team, name in teams:
-            row = Installation(bot, SLACK, team, installed_at=at, enterprise_id=enterprise, name=name)
+            row = Installation(bot, SLACK, team, installed_at=float(int(at)), enterprise_id=enterprise, name=name)
             known = await installations.get(tx, bot_id=bot, channel=SLACK, tenant_id=team)
             if known is not None and known.active:
                 row = replace(known, enterprise_id=enterprise, name=name or known.name, dead_reason=None)

@@ -6,6 +6,7 @@ is what a later look at the conversation recognises it by (history.py).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -50,17 +51,15 @@ RESERVED = frozenset(
         "icon_emoji",
         "as_user",
         "client_msg_id",
-        "thread_ts",
-        "reply_broadcast",
     }
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A payload with its large parts serialised once."""
+    """A payload whose fields are JSON already."""
 
-    fields: Mapping[str, object]
+    fields: Mapping[str, orjson.Fragment]
 
 
 def in_any_minute(most: float, burst: float) -> MethodPace:
@@ -104,13 +103,10 @@ class SlackChannel:
         return ChannelPace(send=POST, buckets=buckets(self._pace), in_flight=self._pace.in_flight, learns=True)
 
     def prepare(self, payload: Mapping[str, Any]) -> Prepared:
-        """Serialise blocks and attachments once; links unfold only where the payload says so."""
-        fields: dict[str, object] = {"unfurl_links": False, "unfurl_media": False}
-        for name, value in payload.items():
-            if name not in RESERVED and value is not None:
-                nested = isinstance(value, list | dict)
-                fields[name] = orjson.Fragment(orjson.dumps(value)) if nested else value
-        return Prepared(fields)
+        """Serialise the payload once; links unfold only where it says so."""
+        given = {name: value for name, value in payload.items() if name not in RESERVED and value is not None}
+        defaults = {"unfurl_links": False, "unfurl_media": False}
+        return Prepared({name: orjson.Fragment(_json(value)) for name, value in {**defaults, **given}.items()})
 
     async def open(self, bot: BotId, address: Address, gate: Gate) -> Address | NotSent | Refused:
         """Nothing to open: the user id is enough."""
@@ -149,6 +145,13 @@ class SlackChannel:
         if fault.klass is FaultClass.REFUSED:
             return Refused(fault)
         return NotSent(fault, failure.retry_after, POST if failure.throttled else None)
+
+
+def _json(value: object) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # a number beyond 64 bits, half a surrogate pair: let Slack say what it thinks of it
+        return json.dumps(value).encode()
 
 
 def _sent(answer: Answer) -> Outcome:

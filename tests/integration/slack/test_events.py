@@ -13,6 +13,7 @@ from storage.directory import KnownPerson
 from tests.integration.slack.kit import BOT, ORG, TEAM, SlackSide, serving_side, user
 
 SLACK = ChannelName.SLACK
+REVOKED = {"oauth": [], "bot": ["U0BOT"]}
 OPENED = {"type": "app_home_opened", "user": "U1", "channel": "D1", "tab": "messages"}
 
 
@@ -301,14 +302,17 @@ class TestUninstall:
 
         assert await side.installations.token_for(BOT, TEAM) is None
 
-    async def test_an_org_removal_takes_its_workspaces_along(self, side: SlackSide, url: str) -> None:
+    @pytest.mark.parametrize("event", [{"type": "app_uninstalled"}, {"type": "tokens_revoked", "tokens": REVOKED}])
+    async def test_an_org_removal_takes_its_workspaces_along(
+        self, side: SlackSide, url: str, event: dict[str, Any]
+    ) -> None:
         """The org row and the workspaces it served go; a workspace with a token of its own stays."""
         await side.install(None, "xoxb-org", ORG)
         async with side.database.write() as tx:
             await side.installations.grant_access(tx, BOT, ORG, [("T0A", "")], side.clock())
 
         at = int(side.clock()) + 60
-        await side.deliver(url, {"type": "app_uninstalled"}, team=None, enterprise=ORG, org_wide=True, event_time=at)
+        await side.deliver(url, event, team=None, enterprise=ORG, org_wide=True, event_time=at)
 
         alive = [await side.installations.token_for(BOT, TenantId(each)) for each in (ORG, "T0A", TEAM)]
         assert [each is not None for each in alive] == [False, False, True]

@@ -384,7 +384,7 @@ class TestTeams:
         assert isinstance(first, ChoreLater)
         second = await handler(Chore(1, self.CHORE.lane, TEAMS, ORG, first.detail or {}), side.gate)
 
-        assert (first.after, second) == (0.0, ChoreDone())
+        assert (first.after, second) == (0.0, ChoreLater(86400.0, detail={}))
         assert [str(lane.tenant) for lane in side.woken] == ["T0A", "T0B"]
         assert await asked(side, "T0B") == [("slack.directory", "users")]
         found = await side.installations.token_for(BOT, TenantId("T0A"))

@@ -118,6 +118,13 @@ class TestTheCall:
         ]
         assert [call.arguments["blocks"] for call in stub.heard] == [[{"type": "divider"}]] * 3
 
+    @pytest.mark.parametrize("odd", ["half a \ud800 pair", 10**30, [10**30, "\udfff"], {"a": float("nan")}])
+    async def test_odd_values_do_no_harm(self, side: SlackSide, stub: StubSlack, odd: object) -> None:
+        """K01: what JSON can barely carry is Slack's to judge, and never an exception of ours."""
+        answering(stub, lambda _: {"ok": False, "error": "invalid_arguments"})
+
+        assert isinstance(await send(side, {"text": "hello", "extra": odd}), Refused)
+
     async def test_the_address_needs_no_opening(self, side: SlackSide, stub: StubSlack) -> None:
         """Slack opens the direct message itself."""
         assert await side.channel().open(BOT, address(), side.gate) == address()
