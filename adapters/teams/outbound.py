@@ -48,6 +48,7 @@ logger = logging.getLogger(__name__)
 
 SEND_BUCKET: Final = "connector"
 GRAPH_BUCKET: Final = "graph"
+TOGETHER_SECONDS: Final = 0.02
 MAX_MESSAGE_ID: Final = 255
 OPEN_AGAIN_AFTER: Final = 5.0
 UNUSABLE: Final = ("app_not_installed", "blocked_by_recipient")
@@ -74,12 +75,16 @@ class TeamsChannel:
         self._now = now
 
     def pace(self) -> ChannelPace:
-        """One bucket for everything the connector counts, without catch-up bursts, and one for Graph batches."""
+        """One bucket for everything the connector counts, without catch-up bursts, and one for Graph batches.
+
+        Calls that fall into the same hundredths of a second share a commit; at the documented pace none do.
+        """
         pace = self._pace
+        together = max(1.0, pace.requests_per_second * TOGETHER_SECONDS)
         return ChannelPace(
             send=SEND_BUCKET,
             buckets={
-                SEND_BUCKET: MethodPace(pace.requests_per_second, 1),
+                SEND_BUCKET: MethodPace(pace.requests_per_second, together),
                 GRAPH_BUCKET: MethodPace(pace.graph_batches_per_second, pace.graph_burst),
             },
             in_flight=pace.in_flight,
