@@ -1,0 +1,351 @@
+"""Herald itself, whole: in the test's own loop, or as a child process that can be killed and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import jwt
+from aiohttp import web
+
+from app import build_app
+from commands.serve import listen
+from settings import load
+from simulator.slack.apps import DEFAULT_APP_ID as SLACK_APP_ID
+from simulator.slack.apps import (
+    DEFAULT_BOT_TOKEN,
+    DEFAULT_CLIENT_ID,
+    DEFAULT_CLIENT_SECRET,
+    DEFAULT_SIGNING_SECRET,
+)
+from simulator.teams.apps import DEFAULT_APP_ID, DEFAULT_PASSWORD
+from simulator.teams.people import tenant_id
+from tests.harness.platforms import Platforms
+
+Json = dict[str, Any]
+ROOT: Final = Path(__file__).parents[2]
+BOT: Final = "st-00000000-0000-5000-8000-000000000001"
+CLIENT: Final = "cs-payroll"
+SECRET: Final = "the shared secret of the backend in these tests"
+ENCRYPTION_KEY: Final = "an encryption key of the tests, long enough to be one"
+CATALOG_APP_ID: Final = DEFAULT_APP_ID.replace("a990", "ca7a")  # as the simulator's catalogue lists it
+FINAL: Final = ("SUCCESS", "FAILURE", "PARTIAL_SUCCESS")
+STOP_SECONDS: Final = 15.0
+AT_ONCE: Final[Json] = {
+    "teams_requests_per_second": 5000.0,
+    "graph_batches_per_second": 100.0,
+    "slack_posts_per_second": 5000.0,
+    "slack_burst": 1000,
+    "slack_in_flight": 32,
+    "slack_lookups_per_minute": 1000,
+    "slack_lists_per_minute": 1000,
+}
+"""A pace that no test waits for."""
+
+
+# ---------------------------------------------------------------------- settings
+
+
+def teams_side(**changes: Any) -> Json:
+    """The default app of the simulator, at home in the first tenant."""
+    return {
+        "app_id": DEFAULT_APP_ID,
+        "app_password": DEFAULT_PASSWORD,
+        "tenant_id": tenant_id(0),
+        "catalog_app_id": CATALOG_APP_ID,
+        **changes,
+    }
+
+
+def slack_side(**changes: Any) -> Json:
+    """The default app of the simulator, by its bot token."""
+    return {"signing_secret": DEFAULT_SIGNING_SECRET, "bot_token": DEFAULT_BOT_TOKEN, **changes}
+
+
+def slack_oauth(**changes: Any) -> Json:
+    """The default app of the simulator, to be installed by OAuth."""
+    return {
+        "signing_secret": DEFAULT_SIGNING_SECRET,
+        "client_id": DEFAULT_CLIENT_ID,
+        "client_secret": DEFAULT_CLIENT_SECRET,
+        "optional_scopes": ["im:history", "im:write"],
+        **changes,
+    }
+
+
+def bot(
+    number: int = 1, *, msteams: Json | None = None, slack: Json | None = None, clients: Sequence[Json] | None = None
+) -> Json:
+    """One bot with one client; by default bot number 1 with its client."""
+    named = {"id": f"{BOT[:-1]}{number}", "name": f"Bot {number}"}
+    sides = {name: side for name, side in (("msteams", msteams), ("slack", slack)) if side is not None}
+    callers = [{"client_id": CLIENT if number == 1 else f"{CLIENT}-{number}", "secret": SECRET}]
+    return {**named, **sides, "clients": list(callers if clients is None else clients)}
+
+
+def settings(platforms: Platforms, database_url: str, *bots: Json, **sections: Json) -> Json:
+    """Settings against the simulator, at a pace that no test waits for; `sections` change single keys."""
+    whole: Json = {
+        "server": {"port": 0, "shutdown_grace_seconds": 4.0},
+        "storage": {"url": database_url, "encryption_key": ENCRYPTION_KEY},
+        "bots": list(bots) or [bot(msteams=teams_side(), slack=slack_side())],
+        "endpoints": platforms.settings(),
+        "pace": AT_ONCE,
+        "limits": {"requests_per_minute": 1_000_000, "requests_per_hour": 1_000_000},
+    }
+    for name, changes in sections.items():
+        whole[name] = {**whole.get(name, {}), **changes}
+    return whole
+
+
+def write_settings(folder: Path, values: Json) -> Path:
+    """Write settings as the TOML file that an operator would have."""
+    path = folder / "herald.toml"
+    path.write_text("".join(f"{key} = {_toml(value)}\n" for key, value in values.items()), encoding="utf-8")
+    return path
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key} = {_toml(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+# ---------------------------------------------------------------------- a caller
+
+
+def caller_token(client: str = CLIENT, secret: str = SECRET) -> str:
+    """A caller's token in the shape of the API documentation."""
+    return jwt.encode({"sub": "1234567890", "appId": client}, secret, "HS256")
+
+
+def text_body(channel: str, identities: Sequence[str], text: str = "Hello", **more: Any) -> Json:
+    """A plain text for people by e-mail."""
+    message = {"type": "text", "val": text}
+    return {
+        "channel": channel,
+        "userIdentityType": "resolve",
+        "message": message,
+        "identities": list(identities),
+        **more,
+    }
+
+
+@dataclass
+class Herald:
+    """A Herald that listens, and a caller of it."""
+
+    url: str
+    http: aiohttp.ClientSession
+    bot: str = BOT
+    token: str = field(default_factory=caller_token)
+    app: web.Application | None = None
+    """The application, when it runs in this process."""
+
+    def as_bot(self, number: int) -> Herald:
+        """The same server as seen by the client of another bot."""
+        return Herald(self.url, self.http, f"{BOT[:-1]}{number}", caller_token(f"{CLIENT}-{number}"), self.app)
+
+    async def post(self, body: Json | bytes, **headers: str) -> tuple[int, Json]:
+        """The send call: HTTP status and answer."""
+        given = {"auth": self.token, "Content-Type": "application/json", **headers}
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        path = f"{self.url}/api/public/bot/{self.bot}/notify"
+        async with self.http.post(path, data=raw, headers=given) as answer:
+            return answer.status, await answer.json()
+
+    async def accept(self, body: Json | bytes) -> str:
+        """The send call of a valid body: the request's id."""
+        status, answer = await self.post(body)
+        assert status == 200, answer
+        return str(answer["_id"])
+
+    async def notify(self, channel: str, identities: Sequence[str], text: str = "Hello", **more: Any) -> str:
+        """Send a plain text: the request's id."""
+        return await self.accept(text_body(channel, identities, text, **more))
+
+    async def status(self, request: str) -> Json:
+        """The status call."""
+        path = f"{self.url}/api/public/bot/{self.bot}/notify/status/{request}"
+        async with self.http.get(path, headers={"auth": self.token}) as answer:
+            record: Json = await answer.json()
+            assert answer.status == 200, record
+            return record
+
+    async def until(self, request: str, condition: Callable[[Json], object], seconds: float = 20.0) -> Json:
+        """The record, as soon as the condition holds for it."""
+        record: Json = {}
+        try:
+            async with asyncio.timeout(seconds):
+                while not condition(record := await self.status(request)):  # noqa: ASYNC110 - as callers poll
+                    await asyncio.sleep(0.03)
+        except TimeoutError:
+            raise AssertionError(f"not within {seconds} s: {json.dumps(record)[:3000]}") from None
+        return record
+
+    async def final(self, request: str, seconds: float = 20.0) -> Json:
+        """The record, as soon as every delivery is final."""
+        return await self.until(request, lambda record: record["status"] in FINAL, seconds)
+
+    async def paused(self, request: str, reason: str, seconds: float = 20.0) -> Json:
+        """The record, as soon as it shows a lane paused for this reason."""
+        return await self.until(request, lambda record: reason in pauses(record), seconds)
+
+    async def deliver(self, channel: str, identities: Sequence[str], text: str = "Hello", **more: Any) -> Json:
+        """Send a plain text and wait for the end of it."""
+        return await self.final(await self.notify(channel, identities, text, **more))
+
+    async def connect(self, platforms: Platforms) -> None:
+        """Tell the platforms where events go: each bot's messaging endpoint and events URL, as an operator would."""
+        await platforms.teams_app(DEFAULT_APP_ID, messaging_endpoint=f"{self.url}/teams/{self.bot}/messages")
+        address = {"events_url": f"{self.url}/slack/{self.bot}/events", "verify": True}
+        await platforms.control(f"slack/apps/{SLACK_APP_ID}", address, "PATCH")
+
+    async def install_slack(self, platforms: Platforms, **place: str) -> str:
+        """Install the Slack app by OAuth as a browser would; returns the page that the person sees at the end."""
+        async with self.http.get(f"{self.url}/slack/{self.bot}/install", allow_redirects=False) as answer:
+            assert answer.status in (302, 303, 307), await answer.text()
+            consent = answer.headers["Location"]
+            cookies = {name: morsel.value for name, morsel in answer.cookies.items()}
+        back = (await platforms.control("slack/authorize", {"authorize_url": consent, **place}))["location"]
+        async with self.http.get(back, cookies=cookies) as answer:
+            page = await answer.text()
+            assert answer.status == 200, page
+            return page
+
+
+def pauses(record: Json) -> dict[str, Json]:
+    """The paused lanes of a record by reason."""
+    return {lane["reason"]: lane for lane in record.get("details", {}).get("paused", [])}
+
+
+# ---------------------------------------------------------------------- servers
+
+
+def _session() -> aiohttp.ClientSession:
+    timeout = aiohttp.ClientTimeout(total=30)
+    return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), timeout=timeout)
+
+
+@asynccontextmanager
+async def served(path: Path) -> AsyncIterator[Herald]:
+    """A real server of a settings file on a free port, in this loop; stopped in order at the end."""
+    listener = listen("127.0.0.1", 0)
+    port = listener.getsockname()[1]
+    whole = load(path, {}).listening_on(port)
+    app = await build_app(whole)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    try:
+        await runner.setup()
+        await web.SockSite(runner, listener).start()
+        async with _session() as http:
+            yield Herald(f"http://127.0.0.1:{port}", http, app=app)
+    finally:
+        async with asyncio.timeout(STOP_SECONDS):  # a stop that hangs is a failure, not a wait
+            await runner.cleanup()
+        listener.close()
+
+
+@dataclass
+class Process:
+    """`python app.py serve` as a child, with the events that it logs."""
+
+    child: asyncio.subprocess.Process
+    events: list[Json] = field(default_factory=list)
+    output: list[str] = field(default_factory=list)
+    """Every line of both outputs as it was written."""
+    _news: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _readers: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def listen(self) -> None:
+        """Begin to take down what the process writes."""
+        for stream in (self.child.stdout, self.child.stderr):
+            assert stream is not None
+            self._readers.append(asyncio.create_task(self._read(stream)))
+
+    async def _read(self, stream: asyncio.StreamReader) -> None:
+        async for raw in stream:
+            line = raw.decode()
+            self.output.append(line)
+            async with self._news:
+                if line.startswith("{"):
+                    self.events.append(json.loads(line))
+                self._news.notify_all()
+
+    async def until(self, action: str, seconds: float = 20.0) -> Json:
+        """The first event of this action, as soon as it was logged."""
+
+        def seen() -> bool:
+            return any(event["action"] == action for event in self.events) or all(task.done() for task in self._readers)
+
+        async with self._news:
+            async with asyncio.timeout(seconds):
+                await self._news.wait_for(seen)
+        found = next((event for event in self.events if event["action"] == action), None)
+        assert found is not None, f"ended without {action}:\n{''.join(self.output)[-4000:]}"
+        return found
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process."""
+        self.child.send_signal(number)
+
+    async def kill(self) -> None:
+        """End the process at once, as a power cut would, and wait until it is gone."""
+        if self.child.returncode is None:
+            self.child.kill()
+        await self.ended()
+
+    async def ended(self, seconds: float = 20.0) -> int:
+        """Wait until the process is gone and everything that it wrote was read: its exit code."""
+        async with asyncio.timeout(seconds):
+            code = await self.child.wait()
+            await asyncio.gather(*self._readers)
+        return code
+
+
+@dataclass
+class Child:
+    """Starts Herald as child processes on one settings file, one after the other."""
+
+    path: Path
+    http: aiohttp.ClientSession
+    started: list[Process] = field(default_factory=list)
+
+    async def start(self, environment: Mapping[str, str] | None = None, *arguments: str) -> tuple[Process, Herald]:
+        """Start it and wait until it listens."""
+        command = (sys.executable, str(ROOT / "app.py"), *(arguments or ("serve",)), "--config", str(self.path))
+        child = await asyncio.create_subprocess_exec(
+            *command,
+            "--log-format",
+            "json",
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=2**22,
+            env={"PATH": "/usr/bin:/bin", "PYTHONUNBUFFERED": "1", **(environment or {})},
+        )
+        process = Process(child)
+        process.listen()
+        self.started.append(process)
+        event = await process.until("listening", 60.0)
+        return process, Herald(event["address"], self.http)
+
+
+@asynccontextmanager
+async def children(path: Path) -> AsyncIterator[Child]:
+    """Herald as child processes; whatever still runs at the end is killed."""
+    async with _session() as http:
+        starter = Child(path, http)
+        try:
+            yield starter
+        finally:
+            for process in starter.started:
+                await process.kill()
