@@ -80,6 +80,7 @@ class Feed:
         self._ticket = itertools.count()
         self._moves: list[Move] = []
         self._hunger = asyncio.Event()
+        self._healings = 0
 
     # ------------------------------------------------------------------ what the drain asks
 
@@ -152,6 +153,7 @@ class Feed:
 
     def retry_now(self) -> None:
         """Something was healed: what waits for a later moment is tried at once."""
+        self._healings += 1
         waiting, self._later = self._later, []
         for _, _, item in waiting:
             if item.delivery.state not in FINAL:
@@ -404,6 +406,7 @@ class Feed:
         """The entry lane: decide which tenant's lane a delivery belongs to."""
         resolver, lane = self._shop.resolver, self._drain.lane
         placements: dict[str, Placement] = {}
+        healings = self._healings
         if by_mail:
             placements |= await resolver.choose_tenant(lane, [item.row.identity for item in by_mail])
         if by_id:
@@ -416,6 +419,9 @@ class Feed:
                 self._moves.append(Move(item, placement.tenants[0], rest))
             else:
                 item.trace.clear()
+                if self._healings != healings:  # an install came while we read that there is none
+                    self._unresolved.append(item)
+                    continue
                 self._drain.pause(NO_INSTALLATION)
                 waiting = replace(NO_INSTALLATION, klass=FaultClass.NOT_SENT)
                 self._drain.apply(item, machine.LookupPostponed(NO_INSTALLATION_SECONDS, waiting))
