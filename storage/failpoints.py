@@ -32,6 +32,7 @@ POINTS: Final[Mapping[str, str]] = {
     "record.before_commit": "results are counted and requests closed, not committed",
     "record.committed": "results are on disk, memory does not know yet",
     "chore.done": "a chore's call was made and its effect stored, the chore is still there",
+    "migrate.before_commit": "the schema was brought to this version, not committed",
     "purge.before_commit": "old requests are deleted, not committed",
     "inbound.before_commit": "a platform's event is written, not committed; the platform was not answered",
     "inbound.committed": "a platform's event is on disk, the platform was not answered",
@@ -45,15 +46,23 @@ class UnknownFailpoint(ValueError):
 class _Armed:
     """Which point is armed in this process, and how many times it may still be passed."""
 
-    def __init__(self, setting: str | None) -> None:
-        self.name, count, how = [*(setting or "").split(":"), "", ""][:3]
+    def __init__(self) -> None:
+        self.name, self.left, self.signal = "", 0, signal.SIGKILL
+
+    def set(self, setting: str) -> None:
+        self.name, count, how = [*setting.split(":"), "", ""][:3]
         if self.name and self.name not in POINTS:
             raise UnknownFailpoint(f"{VARIABLE}: {self.name} is not one of {', '.join(POINTS)}")
         self.left = int(count or 1)
         self.signal = signal.SIGSTOP if how == FREEZE else signal.SIGKILL
 
 
-_armed = _Armed(os.environ.get(VARIABLE))
+_armed = _Armed()
+
+
+def arm(setting: str | None) -> None:
+    """Arm what the variable's value says; for a process that was forked after this module was imported."""
+    _armed.set(setting or "")
 
 
 def reach(name: str) -> None:
@@ -63,3 +72,6 @@ def reach(name: str) -> None:
     _armed.left -= 1
     if _armed.left == 0:
         os.kill(os.getpid(), _armed.signal)
+
+
+arm(os.environ.get(VARIABLE))

@@ -10,6 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
+from storage import failpoints
 from storage.engine import Database
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -24,6 +25,7 @@ async def migrate(database: Database) -> str:
     async with database.write() as tx:
         await tx.run_sync(_refuse_newer)
         await tx.run_sync(_upgrade)
+        failpoints.reach("migrate.before_commit")
     return head()
 
 
