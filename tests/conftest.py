@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import shutil
@@ -62,25 +63,71 @@ def database_kind(request: pytest.FixtureRequest) -> str:
     return kind
 
 
-@pytest.fixture
-def database_url(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of an empty database of the given kind, as it would stand in the settings."""
-    if database_kind == "sqlite":
-        yield f"sqlite:///{tmp_path / 'herald.db'}"
-        return
-    server: str = request.getfixturevalue("postgres_server")
+async def _migrate(url: str) -> None:
+    opened = Database.open(url)
+    await migrate(opened)
+    await opened.close()
+
+
+def _create(server: str, *, template: str = "template1") -> str:
     name = f"herald_{secrets.token_hex(6)}"
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    yield make_url(server).set(database=name).render_as_string(hide_password=False)
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    return make_url(server).set(database=name).render_as_string(hide_password=False)
+
+
+def _drop(server: str, url: str) -> None:
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        connection.execute(f'DROP DATABASE "{make_url(url).database}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The bytes of a migrated SQLite file without rows: migrating once and copying is ten times faster."""
+    path = tmp_path_factory.mktemp("template") / "herald.db"
+    asyncio.run(_migrate(f"sqlite:///{path}"))
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: str) -> Iterator[str]:
+    """The name of a migrated PostgreSQL database without rows, to be copied."""
+    url = _create(postgres_server)
+    asyncio.run(_migrate(url))
+    yield str(make_url(url).database)
+    _drop(postgres_server, url)
+
+
+@pytest.fixture
+def empty_database_url(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a database of the given kind that no Herald has ever seen."""
+    if database_kind == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    server: str = request.getfixturevalue("postgres_server")
+    url = _create(server)
+    yield url
+    _drop(server, url)
+
+
+@pytest.fixture
+def database_url(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a migrated database without rows, of the given kind, as it would stand in the settings."""
+    if database_kind == "sqlite":
+        template: bytes = request.getfixturevalue("sqlite_template")
+        path = tmp_path / "herald.db"
+        path.write_bytes(template)
+        yield f"sqlite:///{path}"
+        return
+    server: str = request.getfixturevalue("postgres_server")
+    url = _create(server, template=request.getfixturevalue("postgres_template"))
+    yield url
+    _drop(server, url)
 
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    """A migrated, empty database, once on SQLite and once on PostgreSQL."""
+    """A migrated database without rows, once on SQLite and once on PostgreSQL."""
     opened = Database.open(database_url)
-    await migrate(opened)
     yield opened
     await opened.close()

@@ -7,15 +7,13 @@ import asyncio
 import pytest
 
 from storage.engine import Database
-from storage.used_tokens import UsedTokens, forget_before, table
+from storage.used_tokens import UsedTokens, forget_before
 
 UNTIL = 1_800_000_000.0
 
 
 @pytest.fixture(name="used")
-async def _used(database: Database) -> UsedTokens:
-    async with database.write() as tx:
-        await tx.run_sync(lambda connection: table.create(connection, checkfirst=True))
+def _used(database: Database) -> UsedTokens:
     return UsedTokens(database)
 
 
