@@ -20,6 +20,7 @@ from storage.engine import Database
 FRESH_SECONDS = 7 * 24 * 3600.0  # a stored person is asked for again after a week
 MISS_SECONDS = 15 * 60.0  # an unknown e-mail is asked for again after a quarter of an hour
 
+
 @dataclass(frozen=True, slots=True)
 class Placement:
     """Where a delivery of the entry lane goes: the tenants to ask, best first; empty: nobody can be asked."""
