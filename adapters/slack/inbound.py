@@ -14,7 +14,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -39,8 +39,6 @@ from storage.engine import Database
 from storage.vault import WrongKey
 
 logger = logging.getLogger(__name__)
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 # Bolt logs a badly signed request with its body at INFO and slack_sdk whole requests at DEBUG; Bolt copies this level
 # into every logger it makes.
@@ -136,31 +134,6 @@ class SlackInbound:
                 "tenant": envelope.text(body.get("team_id")),
             },
         )
-
-
-def events_handler(bots: Mapping[BotId, SlackInbound]) -> Handler:
-    """The handler of POST /slack/{BotID}/events."""
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        return await _of(bots, request).events(request)
-
-    return handle
-
-
-def interactivity_handler(bots: Mapping[BotId, SlackInbound]) -> Handler:
-    """The handler of POST /slack/{BotID}/interactivity."""
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        return await _of(bots, request).interactivity(request)
-
-    return handle
-
-
-def _of(bots: Mapping[BotId, SlackInbound], request: web.Request) -> SlackInbound:
-    found = bots.get(BotId(request.match_info["BotID"]))
-    if found is None:
-        raise web.HTTPNotFound
-    return found
 
 
 async def _bounded(request: web.Request) -> bytes:

@@ -20,7 +20,7 @@ from adapters.base import Address, BotId, Lane, TenantId
 from adapters.evidence import Evidence
 from adapters.slack.client import SlackClient
 from adapters.slack.config import SlackApp, SlackEndpoints
-from adapters.slack.inbound import SlackInbound, events_handler, interactivity_handler
+from adapters.slack.inbound import SlackInbound
 from adapters.slack.install import SlackInstall, install_handler, redirect_handler
 from adapters.slack.installations import Grant, SlackInstallations
 from adapters.slack.outbound import SlackChannel
@@ -186,10 +186,10 @@ class SlackSide:
 async def serving_side(side: SlackSide) -> AsyncIterator[str]:
     """Our four routes, with the redirect address that the consent page sends browsers to."""
     oauth: dict[BotId, SlackInstall] = {}
-    inbound = {BOT: side.inbound()}
+    inbound = side.inbound()
     routes = [
-        web.post("/slack/{BotID}/events", events_handler(inbound)),
-        web.post("/slack/{BotID}/interactivity", interactivity_handler(inbound)),
+        web.post(f"/slack/{BOT}/events", inbound.events),
+        web.post(f"/slack/{BOT}/interactivity", inbound.interactivity),
         web.get("/slack/{BotID}/install", install_handler(oauth)),
         web.get("/slack/{BotID}/oauth_redirect", redirect_handler(oauth)),
     ]

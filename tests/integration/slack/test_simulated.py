@@ -48,6 +48,12 @@ SLACK = ChannelName.SLACK
 FIRST = TenantId("T0SIM0000")
 
 
+@pytest.fixture
+def database_kind() -> str:
+    """What the stores do is tested on both databases elsewhere; here it is the wire."""
+    return "sqlite"
+
+
 class Simulated:
     """The simulator with its control API, our side, and our address."""
 
