@@ -262,13 +262,17 @@ class TeamsApp(Table):
     tenant_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]{1,128}$")] | None = None
     app_password: Secret | None = None
     certificate_file: Annotated[Path, BeforeValidator(_file)] | None = None  # PEM: the private key
-    certificate_thumbprint: Annotated[str, Field(pattern=r"^[0-9A-Fa-f:]{40,95}$")] | None = None
+    certificate_thumbprint: Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{40}$")] | None = (
+        None  # SHA-1, as Entra shows it
+    )
     catalog_app_id: Guid | None = None  # known: saves one Graph call per tenant
     graph: bool = True  # may look people up by Graph
 
     def _broken(self) -> Iterator[tuple[str, str]]:
         if self.app_type == "SingleTenant" and self.tenant_id is None:
             yield "tenant_id", 'is missing: app_type "SingleTenant" needs the Entra tenant of the app'
+        if self.app_type != "MultiTenant" and self.tenant_id is not None and not re.fullmatch(_GUID, self.tenant_id):
+            yield "tenant_id", "must be the tenant's id (a GUID): Teams names the tenant by it in every activity"
         if (self.certificate_file is None) != (self.certificate_thumbprint is None):
             yield "certificate_thumbprint", "certificate_file and certificate_thumbprint belong together: set both"
         given = (self.app_password is not None) + (self.certificate_file is not None)

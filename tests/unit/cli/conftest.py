@@ -32,7 +32,7 @@ name = "People team"
 [bots.msteams]
 app_id = "{APP}"
 app_password = "teams-password"
-tenant_id = "contoso.example"
+tenant_id = "7e4a0000-0000-4000-8000-000000000001"
 [bots.slack]
 signing_secret = "slack-signing"
 bot_token = "xoxb-1"

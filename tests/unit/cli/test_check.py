@@ -186,14 +186,14 @@ class TestPlatforms:
         await shell.run_beside("check")
 
         assert {(form["tenant"], form["scope"]) for form in platforms.forms} == {
-            ("contoso.example", "https://api.botframework.com/.default"),
-            ("contoso.example", "https://graph.microsoft.com/.default"),
+            ("7e4a0000-0000-4000-8000-000000000001", "https://api.botframework.com/.default"),
+            ("7e4a0000-0000-4000-8000-000000000001", "https://graph.microsoft.com/.default"),
         }
         assert platforms.authorization == ["auth.test Bearer xoxb-1"]
 
     async def test_multi_tenant(self, shell: Shell, platforms: Platforms) -> None:
         """A multi-tenant bot asks in the Bot Framework's tenant, and Graph is left to each tenant."""
-        shell.text = shell.text.replace('tenant_id = "contoso.example"', 'app_type = "MultiTenant"')
+        shell.text = shell.text.replace('tenant_id = "7e4a0000-0000-4000-8000-000000000001"', 'app_type = "MultiTenant"')
 
         result = await shell.run_beside("check")
 
@@ -228,7 +228,7 @@ class TestPlatforms:
 
     async def test_graph_off(self, shell: Shell, platforms: Platforms) -> None:
         """Without Graph in the settings it is not asked."""
-        shell.text = shell.text.replace('tenant_id = "contoso', 'graph = false\ntenant_id = "contoso')
+        shell.text = shell.text.replace('tenant_id = "7e4a', 'graph = false\ntenant_id = "7e4a')
 
         await shell.run_beside("check")
 

@@ -161,7 +161,7 @@ class TestTeams:
     def test_no_teams_bot(self, shell: Shell) -> None:
         """A bot without Teams has no package."""
         shell.text = shell.text.replace("[bots.msteams]", "").replace(f'app_id = "{APP}"', "")
-        shell.text = shell.text.replace('app_password = "teams-password"\ntenant_id = "contoso.example"\n', "")
+        shell.text = shell.text.replace('app_password = "teams-password"\ntenant_id = "7e4a0000-0000-4000-8000-000000000001"\n', "")
 
         result = shell.run("manifest", "teams", "-o", str(shell.folder / "herald.zip"))
 
