@@ -108,6 +108,7 @@ class Feed:
     def put_back(self, item: Item) -> None:
         """A delivery whose intent was not committed keeps its place."""
         self.ready.put_back(item.request.client_id, item.request.id, item.request.total, item)
+        self._drain.wake_pump()
 
     def again(self, item: Item) -> None:
         """A delivery that came back from the wire (or from a repair) and may be tried again."""

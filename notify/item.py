@@ -106,13 +106,18 @@ def result_columns(item: Item) -> dict[str, Any]:
         "service_url": address.service_url if address else None,
         "final_at": delivery.final_at,
         "reason": verdict.reason if verdict and not sent else None,
-        "code": verdict.code[:255] if verdict and not sent else None,
-        "detail": verdict.detail if verdict and not sent else None,
-        "remedy": verdict.remedy if verdict and not sent else None,
+        "code": _storable(verdict.code)[:255] if verdict and not sent else None,
+        "detail": _storable(verdict.detail) if verdict and not sent else None,
+        "remedy": _storable(verdict.remedy) if verdict and not sent else None,
         "message_id": delivery.message_id,
         "store_id": new_id("ms") if sent else None,
         "trace": trace_text(item.trace),
     }
+
+
+def _storable(text: str) -> str:
+    """What a platform said, without what no database stores as text: NUL and lone surrogates."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
 def trace_text(trace: list[TraceStep]) -> str:
