@@ -17,9 +17,10 @@ KEY = "k" * 32
 BOT = "st-00000000-0000-5000-8000-000000000001"
 OTHER_BOT = "st-00000000-0000-5000-8000-000000000002"
 APP = "11111111-2222-3333-4444-555555555555"
+TENANT = "7e4a0000-0000-4000-8000-000000000001"
 STORAGE = f'[storage]\nurl = "sqlite:///herald.db"\nencryption_key = "{KEY}"\n'
 SLACK = '[bots.slack]\nsigning_secret = "shh"\nbot_token = "xoxb-1"\n'
-TEAMS = f'[bots.msteams]\napp_id = "{APP}"\napp_password = "pw"\ntenant_id = "7e4a0000-0000-4000-8000-000000000001"\n'
+TEAMS = f'[bots.msteams]\napp_id = "{APP}"\napp_password = "pw"\ntenant_id = "{TENANT}"\n'
 
 
 def bot(channels: str, *, id_: str = BOT, clients: str = "") -> str:
@@ -384,19 +385,19 @@ class TestTeams:
     @pytest.mark.parametrize(
         ("lines", "key"),
         [
-            ('app_id = ""\napp_password = "p"\ntenant_id = "7e4a0000-0000-4000-8000-000000000001"', "app_id"),
-            ('app_id = "My bot"\napp_password = "p"\ntenant_id = "7e4a0000-0000-4000-8000-000000000001"', "app_id"),
+            (f'app_id = ""\napp_password = "p"\ntenant_id = "{TENANT}"', "app_id"),
+            (f'app_id = "My bot"\napp_password = "p"\ntenant_id = "{TENANT}"', "app_id"),
             (f'app_id = "{APP}"\napp_password = "p"', "tenant_id"),
-            (f'app_id = "{APP}"\ntenant_id = "7e4a0000-0000-4000-8000-000000000001"', "app_password"),
+            (f'app_id = "{APP}"\ntenant_id = "{TENANT}"', "app_password"),
             (
-                f'app_id = "{APP}"\ntenant_id = "7e4a0000-0000-4000-8000-000000000001"\napp_password = ""',
+                f'app_id = "{APP}"\ntenant_id = "{TENANT}"\napp_password = ""',
                 "app_password",
             ),
             (f'app_id = "{APP}"\napp_type = "MultiTenant"', "app_password"),
             (f'app_id = "{APP}"\napp_type = "UserAssignedMSI"\napp_password = "p"', "app_password"),
             (f'app_id = "{APP}"\napp_type = "Other"\napp_password = "p"', "app_type"),
             (
-                f'app_id = "{APP}"\ntenant_id = "7e4a0000-0000-4000-8000-000000000001"\ncertificate_thumbprint = "{"A" * 40}"',
+                f'app_id = "{APP}"\ntenant_id = "{TENANT}"\ncertificate_thumbprint = "{"A" * 40}"',
                 "certificate_thumbprint",
             ),
             (f'app_id = "{APP}"\ntenant_id = "../x"\napp_password = "p"', "tenant_id"),
@@ -409,10 +410,10 @@ class TestTeams:
     @pytest.mark.parametrize(
         "lines",
         [
-            'app_password = "p"\ntenant_id = "7e4a0000-0000-4000-8000-000000000001"',
+            f'app_password = "p"\ntenant_id = "{TENANT}"',
             'app_password = "p"\napp_type = "MultiTenant"',
             'app_type = "UserAssignedMSI"',
-            f'tenant_id = "7e4a0000-0000-4000-8000-000000000001"\ncertificate_file = "bot.pem"\ncertificate_thumbprint = "{"A" * 40}"',
+            f'tenant_id = "{TENANT}"\ncertificate_file = "bot.pem"\ncertificate_thumbprint = "{"A" * 40}"',
         ],
     )
     def test_accepted(self, read: Reader, lines: str) -> None:

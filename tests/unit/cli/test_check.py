@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from storage.engine import Database
+from tests.unit.cli.conftest import TENANT
 
 if TYPE_CHECKING:
     from tests.unit.cli.conftest import Shell
@@ -186,14 +187,14 @@ class TestPlatforms:
         await shell.run_beside("check")
 
         assert {(form["tenant"], form["scope"]) for form in platforms.forms} == {
-            ("7e4a0000-0000-4000-8000-000000000001", "https://api.botframework.com/.default"),
-            ("7e4a0000-0000-4000-8000-000000000001", "https://graph.microsoft.com/.default"),
+            (TENANT, "https://api.botframework.com/.default"),
+            (TENANT, "https://graph.microsoft.com/.default"),
         }
         assert platforms.authorization == ["auth.test Bearer xoxb-1"]
 
     async def test_multi_tenant(self, shell: Shell, platforms: Platforms) -> None:
         """A multi-tenant bot asks in the Bot Framework's tenant, and Graph is left to each tenant."""
-        shell.text = shell.text.replace('tenant_id = "7e4a0000-0000-4000-8000-000000000001"', 'app_type = "MultiTenant"')
+        shell.text = shell.text.replace(f'tenant_id = "{TENANT}"', 'app_type = "MultiTenant"')
 
         result = await shell.run_beside("check")
 

@@ -12,7 +12,7 @@ import pytest
 from jsonschema import Draft4Validator, Draft7Validator  # type: ignore[import-untyped]  # ships no types
 
 from commands.slack_manifest import EVENTS, KNOWN_SCOPES
-from tests.unit.cli.conftest import APP, BOT
+from tests.unit.cli.conftest import APP, BOT, TENANT
 
 if TYPE_CHECKING:
     from tests.unit.cli.conftest import Shell
@@ -161,7 +161,7 @@ class TestTeams:
     def test_no_teams_bot(self, shell: Shell) -> None:
         """A bot without Teams has no package."""
         shell.text = shell.text.replace("[bots.msteams]", "").replace(f'app_id = "{APP}"', "")
-        shell.text = shell.text.replace('app_password = "teams-password"\ntenant_id = "7e4a0000-0000-4000-8000-000000000001"\n', "")
+        shell.text = shell.text.replace(f'app_password = "teams-password"\ntenant_id = "{TENANT}"\n', "")
 
         result = shell.run("manifest", "teams", "-o", str(shell.folder / "herald.zip"))
 
