@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import assert_never
 
-from adapters.base import Chore, ChoreDone, ChoreHandler, ChoreLater, ChoreOutcome, Gate, Lane
+from adapters.base import Chore, ChoreDone, ChoreHandler, ChoreLater, ChoreOutcome, Fault, FaultClass, Gate, Lane
 from storage import chores as store
 from storage import failpoints
 from storage.engine import UNAVAILABLE, Database, describe
@@ -18,6 +18,8 @@ AT_ONCE = 8
 BATCH = 64
 GIVE_UP_AFTER = 12  # failed tries; the last waits are an hour long
 BACKOFF_MOST_SECONDS = 3600.0
+DATABASE_RETRY_SECONDS = 5.0
+_BROKEN = Fault(FaultClass.NOT_SENT, "chore_failed", "", "internal_error")
 
 
 class ChoreBook:
@@ -33,30 +35,32 @@ class ChoreBook:
         wanted.set()
         while True:
             try:
-                next_due = await self._do_due(lane, gate)
+                await self._do_due(lane, gate)
+                wanted.clear()
+                next_due = await self._next_due(lane)  # asked after the clear: what comes now sets it again
             except UNAVAILABLE as error:
                 log.error(
                     "chores not readable",
                     extra={"action": "database_unavailable", "lane": str(lane), "error": describe(error)},
                 )
-                next_due = self._now() + 5.0
-            if next_due is not None and next_due <= self._now():
+                await asyncio.sleep(DATABASE_RETRY_SECONDS)
                 continue
-            wanted.clear()
             await _wait(wanted, None if next_due is None else next_due - self._now())
 
-    async def _do_due(self, lane: Lane, gate: Gate) -> float | None:
-        """Do what is due now; returns when the next chore is."""
-        key = {"bot_id": lane.bot, "channel": str(lane.channel), "tenant_id": lane.tenant}
+    async def _do_due(self, lane: Lane, gate: Gate) -> None:
+        """Do what is due now; one that could not be written off does not stop the others."""
         async with self._database.read() as tx:
-            rows = await store.due(tx, **key, now=self._now(), limit=BATCH)
+            rows = await store.due(tx, **_key(lane), now=self._now(), limit=BATCH)
         slots = asyncio.Semaphore(AT_ONCE)
-        async with asyncio.TaskGroup() as group:
-            for row in rows:
-                chore = Chore(row.id, lane, row.kind, row.key, row.detail, row.attempts)
-                group.create_task(self._do(chore, gate, slots))
+        chores = [Chore(row.id, lane, row.kind, row.key, row.detail, row.attempts) for row in rows]
+        done = await asyncio.gather(*(self._do(chore, gate, slots) for chore in chores), return_exceptions=True)
+        for error in done:
+            if error is not None:
+                raise error
+
+    async def _next_due(self, lane: Lane) -> float | None:
         async with self._database.read() as tx:
-            return await store.next_due(tx, **key)
+            return await store.next_due(tx, **_key(lane))
 
     async def _do(self, chore: Chore, gate: Gate, slots: asyncio.Semaphore) -> None:
         async with slots:
@@ -87,7 +91,11 @@ class ChoreBook:
             return await handler(chore, gate)
         except Exception:
             log.exception("chore failed", extra={"action": "chore_failed", "lane": str(chore.lane), "kind": chore.kind})
-            return ChoreLater(min(2.0**chore.attempts, BACKOFF_MOST_SECONDS), fault=None)
+            return ChoreLater(min(2.0**chore.attempts, BACKOFF_MOST_SECONDS), _BROKEN)
+
+
+def _key(lane: Lane) -> dict[str, str]:
+    return {"bot_id": lane.bot, "channel": str(lane.channel), "tenant_id": lane.tenant}
 
 
 async def _wait(event: asyncio.Event, seconds: float | None) -> None:

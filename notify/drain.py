@@ -63,6 +63,7 @@ LINGER_SECONDS = 1.0
 DATABASE_RETRY_SECONDS = 1.0
 EXPIRED_AT_ONCE = 500
 LOOKS_AT_ONCE = 4
+LOOK_AGAIN_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ class Drain:
             start = self._pace.buckets[self._pace.send].rate
             learner = Learner.begin(start, now, claim.learned.get("rate"))
         self.pacer = Pacer(self._pace.send, self._pace.buckets, now, learner)
-        self.gate = LaneGate(self.pacer, clock=shop.clocks.monotonic)
+        self.gate = LaneGate(self.pacer, clock=shop.clocks.monotonic, left=self._left_the_gate)
         self.feed = Feed(self, shop, self._ledger.key, opens=self._pace.opens, in_flight=self._pace.in_flight)
         self._chore_gate = ChoreGate(
             self.gate, self.pacer, clock=shop.clocks.monotonic, busy=lambda: len(self.feed.ready) > 0
@@ -125,7 +126,8 @@ class Drain:
         self._flying: dict[asyncio.Task[None], Item] = {}
         self._lead = 0.0
         self._answer_takes = 0.0
-        self._send_took_last_turn = False
+        self._gates_turn = False
+        self._abandoned = False
         self._wakeup = asyncio.Event()
         self._stopping = self._failed = False
         self._looking: set[str] = set()
@@ -180,7 +182,9 @@ class Drain:
         return Progress(round(self.feed.rate_of(request_id), 2), self._shop.clocks.wall() + wait)
 
     def abandon(self) -> None:
-        """The grace time is over: what is still on the wire stays in doubt."""
+        """The grace time is over: what is still on the wire stays in doubt, what is not written is tried once more."""
+        self._abandoned = self._stopping = True
+        self._wakeup.set()
         for task in self._flying:
             task.cancel()
 
@@ -228,6 +232,8 @@ class Drain:
         quiet_since: float | None = None
         while True:
             self._wakeup.clear()
+            if self._abandoned:
+                return
             group = [] if self._stopping else self._release()
             if group or self._results_are_due():
                 quiet_since = None
@@ -254,10 +260,13 @@ class Drain:
         if self._results:
             moments.append(self._results_since + RESULTS_WAIT_SECONDS)
         if len(self.feed.ready) and len(self._flying) < self._pace.in_flight and not self._stopping:
-            if self.paused is None:
-                moments.append(max(self.pacer.send.ready_at(now) - self._lead, now + 0.0005))
-            elif not any(item.probe for item in self._flying.values()):
-                moments.append(now + max(self.paused.probe_at - self._shop.clocks.wall(), 0.0))
+            ready_at = self.pacer.send.ready_at(now)
+            if self.paused is not None:
+                if not any(item.probe for item in self._flying.values()):
+                    probe_at = now + self.paused.probe_at - self._shop.clocks.wall()
+                    moments.append(max(probe_at, ready_at, now + 0.0005))
+            elif not self._must_step_back():
+                moments.append(max(ready_at - self._lead, now + 0.0005))
         if most is not None:
             moments.append(now + most)
         timeout = max(min(moments) - now, 0.0) if moments else None
@@ -277,16 +286,24 @@ class Drain:
             return []
         if self.paused is not None:
             return self._release_probe()
-        if self.gate.others_wait_for_send_bucket and self._send_took_last_turn:
-            self._send_took_last_turn = False
+        if self._must_step_back():
             return []
         now = self._shop.clocks.monotonic()
         count = self.pacer.send.available(now + self._lead, min(slots, len(self.feed.ready)))
         group = self._pop(count)
         if group:
-            self._send_took_last_turn = True
+            self._gates_turn = True
             self.pacer.took_send(now + self._lead, len(group))
         return group
+
+    def _must_step_back(self) -> bool:
+        """Sends and the other calls of their bucket (openings, look-ups) take turns while both wait."""
+        return self._gates_turn and self.gate.others_wait_for_send_bucket
+
+    def _left_the_gate(self, went: bool) -> None:
+        if went:
+            self._gates_turn = False
+        self._wakeup.set()
 
     def _release_probe(self) -> list[Item]:
         """A paused lane tries one delivery when the time for it has come."""
@@ -334,18 +351,17 @@ class Drain:
             return
         if not group:
             return
-        took = self._shop.clocks.monotonic() - started
-        self._lead = min(0.8 * self._lead + 0.2 * took, LEAD_MOST_SECONDS)
-        await self._await_turn(started, took, len(group))
+        await self._await_turn(started, len(group))
         for item in group:
-            item.was, item.term = State.SENDING, self._ledger.term
+            item.was, item.term, item.wire_started_at = State.SENDING, self._ledger.term, now
             task = asyncio.create_task(self._send(item))
             self._flying[task] = item
 
-    async def _await_turn(self, started: float, took: float, count: int) -> None:
+    async def _await_turn(self, started: float, count: int) -> None:
         """The commit was foreseen to last `lead`: wait the rest if it was faster, move the bucket if it was slower."""
         planned = started + self._lead
         now = self._shop.clocks.monotonic()
+        self._lead = min(0.8 * self._lead + 0.2 * (now - started), LEAD_MOST_SECONDS)
         if now < planned and self.pacer.send.rate < 1000:
             await asyncio.sleep(planned - now)
         elif now > planned:
@@ -361,12 +377,14 @@ class Drain:
     async def _commit(self, group: list[Item]) -> None:
         """One transaction for everything that waits to be written, and the group's intents."""
         results, self._results = self._results, []
+        pause, self._unwritten_pause = self._unwritten_pause, None
+        resume, self._unwritten_resume = self._unwritten_resume, False
         batch = Batch(
             results=results,
             moves=self.feed.take_moves(),
             intents=group,
-            pause=self._unwritten_pause,
-            resume=self._unwritten_resume,
+            pause=pause,
+            resume=resume,
             learned=self._lesson(),
         )
         if not batch:
@@ -377,6 +395,7 @@ class Drain:
         except BaseException:
             self._results = results + self._results
             self.feed.return_moves(batch.moves)
+            self._show_again(pause, resume)
             raise
         self._renewed(started)
         if results:
@@ -385,7 +404,6 @@ class Drain:
             failpoints.reach("intent.committed")
         if batch.moves:
             failpoints.reach("lane.moved")
-        self._unwritten_pause, self._unwritten_resume = None, False
         for item in results:
             self._after_write(item)
         moved_to: set[Lane] = set()
@@ -398,6 +416,11 @@ class Drain:
         for request_id in closed:
             log.info("request closed", extra={"action": "request_closed", "request": request_id})
 
+    def _show_again(self, pause: lanes.Pause | None, resume: bool) -> None:
+        """The commit failed: how the lane stands is written with the next one, unless it has changed since."""
+        if self._unwritten_pause is None and not self._unwritten_resume:
+            self._unwritten_pause, self._unwritten_resume = pause, resume
+
     def _lesson(self) -> dict[str, float] | None:
         """What pacing has learnt since it was last written, rounded so that it is not written for nothing."""
         learner = self.pacer.learner
@@ -409,6 +432,7 @@ class Drain:
     def _after_write(self, item: Item) -> None:
         item.was = item.delivery.state
         item.term = self._ledger.term
+        item.unwritten = False
         match item.delivery.state:
             case State.READY | State.ACCEPTED:
                 self.feed.again(item)
@@ -476,6 +500,7 @@ class Drain:
             if not self._results:
                 self._results_since = self._shop.clocks.monotonic()
             self._results.append(item)
+            item.unwritten = True
         self._wakeup.set()
 
     def _step(self, item: Item, event: machine.Event, now: float) -> machine.Step:
@@ -645,8 +670,12 @@ class Drain:
             return machine.DeadlinePassed()
         if self._shop.looker is None or address is None:
             return machine.CannotLook(replace(reason, remedy=REASONS["no_clear_answer"].remedy))
-        since = item.row.wire_started_at or self._shop.clocks.wall()
-        look = await self._shop.looker(BotId(self.lane.bot), address, DeliveryId(item.id), since, self.gate)
+        since = item.wire_started_at or self._shop.clocks.wall()
+        try:
+            look = await self._shop.looker(BotId(self.lane.bot), address, DeliveryId(item.id), since, self.gate)
+        except Exception:
+            log.exception("look failed", extra={"action": "look_failed", "delivery": item.id})
+            return machine.LookPostponed(LOOK_AGAIN_SECONDS)
         match look:
             case SeenAs(message_id):
                 return machine.Looked(message_id)
@@ -689,7 +718,8 @@ class Drain:
         async with self._shop.database.read() as tx:
             rows = await deliveries.past_deadline(tx, self._ledger.key, now=now, limit=EXPIRED_AT_ONCE)
         for item in await self.feed.items_of(rows, self._ledger.term):
-            if item.delivery.state in (State.ACCEPTED, State.READY, State.UNCERTAIN) and item.id not in self._looking:
+            busy = item.unwritten or item.id in self._looking
+            if item.delivery.state in (State.ACCEPTED, State.READY, State.UNCERTAIN) and not busy:
                 self.apply(item, machine.DeadlinePassed())
 
 

@@ -141,16 +141,32 @@ class Feed:
         moves, self._moves = self._moves, []
         return moves
 
+    def _move(self, item: Item, to: TenantId, rest: Sequence[str]) -> None:
+        item.unwritten = True
+        self._moves.append(Move(item, to, json.dumps(list(rest))))
+
     def return_moves(self, moves: list[Move]) -> None:
         """That commit failed."""
         self._moves = moves + self._moves
 
     def forget(self, item: Item, address: Address, repair: Repair) -> None:
         """What was stored about a person proved stale."""
-        person = repair is Repair.IDENTITY
-        task = asyncio.create_task(self._shop.resolver.forget(self._drain.lane, address, person=person))
+        task = asyncio.create_task(self._forget(address, person=repair is Repair.IDENTITY))
         self._forgetting.add(task)
         task.add_done_callback(self._forgetting.discard)
+
+    async def _forget(self, address: Address, *, person: bool) -> None:
+        while True:
+            try:
+                await self._shop.resolver.forget(self._drain.lane, address, person=person)
+            except UNAVAILABLE as error:
+                log.error(
+                    "stale address not dropped yet",
+                    extra={"action": "database_unavailable", "lane": str(self._drain.lane), "error": describe(error)},
+                )
+                await asyncio.sleep(1.0)
+            else:
+                return
 
     def retry_now(self) -> None:
         """Something was healed: what waits for a later moment is tried at once."""
@@ -207,8 +223,7 @@ class Feed:
                 await self._find_requests()
                 return True
             if self._unresolved:
-                batch, self._unresolved = self._unresolved[:COLD_MOST], self._unresolved[COLD_MOST:]
-                await self._resolve(batch)
+                await self._resolve_some()
                 return True
             request = self._neediest()
             if request is None:
@@ -221,6 +236,16 @@ class Feed:
             )
             await asyncio.sleep(1.0)
         return True
+
+    async def _resolve_some(self) -> None:
+        batch, self._unresolved = self._unresolved[:COLD_MOST], self._unresolved[COLD_MOST:]
+        if self._forgetting:
+            await asyncio.wait(self._forgetting)  # what proved stale must not be found again
+        try:
+            await self._resolve(batch)
+        except UNAVAILABLE:
+            self._unresolved = [item for item in batch if item.delivery.state is State.ACCEPTED] + self._unresolved
+            raise
 
     async def _sleep(self) -> None:
         moments = [moment for moment in (self._rescan_at, self._later[0][0] if self._later else None) if moment]
@@ -253,9 +278,13 @@ class Feed:
         """Requests with open rows in the lane that are not known yet, and when the next postponed row is due."""
         self._rescan = False
         now = self._shop.clocks.wall()
-        async with self._shop.database.read() as tx:
-            found = await deliveries.open_requests(tx, self._key, after_seq=self._last_seq)
-            due = await deliveries.next_due(tx, self._key, after=now)
+        try:
+            async with self._shop.database.read() as tx:
+                found = await deliveries.open_requests(tx, self._key, after_seq=self._last_seq)
+                due = await deliveries.next_due(tx, self._key, after=now)
+        except UNAVAILABLE:
+            self._rescan = True
+            raise
         for row in found:
             self._last_seq = max(self._last_seq, row.last_seq)
             if row.request_id not in self._requests:
@@ -387,7 +416,7 @@ class Feed:
             case Missing(reason, remedy):
                 rest = _candidates(item)
                 if rest and reason == "person_not_found":
-                    self._moves.append(Move(item, TenantId(rest[0]), json.dumps(rest[1:])))
+                    self._move(item, TenantId(rest[0]), rest[1:])
                     self._drain.wake_pump()
                 else:
                     self._drain.apply(item, machine.NotReachable(_verdict(reason, remedy)))
@@ -416,8 +445,7 @@ class Feed:
             placement = placements[item.row.identity]
             item.trace.extend(placement.trace)
             if placement.tenants:
-                rest = json.dumps(list(placement.tenants[1:]))
-                self._moves.append(Move(item, placement.tenants[0], rest))
+                self._move(item, placement.tenants[0], placement.tenants[1:])
             else:
                 item.trace.clear()
                 if self._healings != healings:  # an install came while we read that there is none
@@ -473,12 +501,20 @@ class Feed:
         self.ready.add(item.request.client_id, item.request.id, item.request.total, item)
         self._drain.wake_pump()
 
+    async def _try_open(self, item: Item, address: Address) -> Address | NotSent | Refused:
+        try:
+            return await self._shop.channel.open(self._drain.lane.bot, address, self._drain.gate)
+        except Exception as error:
+            log.exception("adapter failed", extra={"action": "adapter_failed", "delivery": item.id})
+            fault = Fault(FaultClass.NOT_SENT, "platform_unreachable", "", "internal_error", type(error).__name__)
+            return NotSent(fault, LOOKUP_AGAIN_SECONDS)
+
     async def _open(self, item: Item, address: Address) -> None:
         """Complete an address so that one call reaches it. Repeatable, so it needs no intent."""
         async with self._open_slots:
             if self._drain.paused is not None:
                 await self._drain.until_probe()
-            opened = await self._shop.channel.open(self._drain.lane.bot, address, self._drain.gate)
+            opened = await self._try_open(item, address)
         failpoints.reach("resolve.opened")
         if item.delivery.state is not State.READY:
             return

@@ -13,26 +13,34 @@ CHORE_SHARE_SECONDS = 1.0
 
 
 class LaneGate:
-    """Implements adapters.base.Gate for look-ups and conversations being opened; `clock` is monotonic seconds."""
+    """Implements adapters.base.Gate for look-ups and conversations being opened; `clock` is monotonic seconds.
 
-    def __init__(self, pacer: Pacer, *, clock: Callable[[], float]) -> None:
+    `left` is told each time somebody leaves the queue for the send bucket, and whether their call went.
+    """
+
+    def __init__(
+        self, pacer: Pacer, *, clock: Callable[[], float], left: Callable[[bool], None] = lambda _went: None
+    ) -> None:
         self._pacer = pacer
         self._clock = clock
+        self._left = left
         self._waiting: Counter[int] = Counter()
-        self.calls = 0
 
     async def enter(self, bucket: str) -> None:
         """Wait until one call of this bucket may go on the wire."""
         found = self._pacer.bucket(bucket)
         self._waiting[id(found)] += 1
+        went = False
         try:
             # each sleep lasts until the moment the pacer names; a hold may have moved it meanwhile
             while (wait := found.ready_at(self._clock()) - self._clock()) > 0:  # noqa: ASYNC110 - not a poll
                 await asyncio.sleep(wait)
             found.take(self._clock())
-            self.calls += 1
+            went = True
         finally:
             self._waiting[id(found)] -= 1
+            if found is self._pacer.send:
+                self._left(went)
 
     def throttled(self, bucket: str, retry_after: float | None) -> None:
         """The platform answered 429 to a call of this bucket."""
@@ -53,13 +61,15 @@ class ChoreGate:
         self._clock = clock
         self._busy = busy
         self._last = float("-inf")
+        self._turn = asyncio.Lock()
 
     async def enter(self, bucket: str) -> None:
         """Wait until deliveries leave room for one call of this bucket."""
         if self._pacer.bucket(bucket) is self._pacer.send:
-            if self._busy() and (wait := self._last + CHORE_SHARE_SECONDS - self._clock()) > 0:
-                await asyncio.sleep(wait)
-            self._last = self._clock()
+            async with self._turn:
+                if self._busy() and (wait := self._last + CHORE_SHARE_SECONDS - self._clock()) > 0:
+                    await asyncio.sleep(wait)
+                self._last = self._clock()
         await self._gate.enter(bucket)
 
     def throttled(self, bucket: str, retry_after: float | None) -> None:

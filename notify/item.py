@@ -44,6 +44,8 @@ class Item:
     was: State = State.ACCEPTED
     term: int = 0
     probe: bool = False
+    wire_started_at: float | None = None  # when its last intent was committed
+    unwritten: bool = False  # a result or a move waits for a commit, or is in one
 
     @property
     def id(self) -> str:
@@ -68,7 +70,7 @@ def item_from_row(row: QueuedRow, request: OpenRequest, lane: Lane, prepared: ob
         address=address,
     )
     trace = [TraceStep(**step) for step in json.loads(row.trace)] if row.trace else []
-    return Item(row, request, delivery, prepared, trace, was=state, term=term)
+    return Item(row, request, delivery, prepared, trace, was=state, term=term, wire_started_at=row.wire_started_at)
 
 
 def intent_columns(item: Item, *, term: int, now: float) -> Mapping[str, Any]:

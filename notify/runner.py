@@ -124,6 +124,10 @@ class Runner:
                 return
             self._elsewhere.pop(lane, None)
             failpoints.reach("lane.claimed")
+            if self._stopping:  # `stop` came while we asked for the lane
+                async with self._database.write() as tx:
+                    await lanes.release(tx, key, term=claim.term)
+                return
             drain = self._drains[lane] = Drain(lane, self._shops[lane.channel], claim)
             self._again.discard(lane)
             await drain.run()
@@ -170,7 +174,7 @@ class Runner:
         now = self._now()
         async with self._database.read() as tx:
             due = await lanes.due(tx, now)
-            upcoming = await lanes.next_due(tx)
+            upcoming = await lanes.next_due(tx, after=now)
         idle = [lane for lane in map(_lane, due) if lane not in self._tasks]
         moment = time.monotonic()
         held = [until for lane in idle if (until := self._elsewhere.get(lane, moment)) > moment]
@@ -178,9 +182,7 @@ class Runner:
             if self._elsewhere.get(lane, moment) <= moment:
                 self.wake(lane)
         wait = min((until - moment for until in held), default=SWEEP_SECONDS)
-        if upcoming is None or upcoming <= now:
-            return wait
-        return min(upcoming - now, wait)
+        return wait if upcoming is None else min(upcoming - now, wait)
 
     async def _bury_the_dead(self) -> None:
         """Let go of the lanes of processes that do not live any more."""

@@ -32,6 +32,7 @@ SQLITE_READERS = 4
 POSTGRES_CONNECTIONS = 12
 IDLE_IN_TRANSACTION_MS = 20_000
 
+T = TypeVar("T")
 
 UNAVAILABLE = (DBAPIError, PoolTimeout, OSError)
 """What a database that is locked, full, gone or restarting raises; everything else is our own mistake."""

@@ -182,17 +182,17 @@ async def due(tx: AsyncConnection, now: float) -> Sequence[Key]:
     return sorted(found | {(row[0], row[1], row[2]) for row in (await tx.execute(work)).all()})
 
 
-async def next_due(tx: AsyncConnection) -> float | None:
-    """When the next delivery or chore of any lane is due."""
+async def next_due(tx: AsyncConnection, *, after: float) -> float | None:
+    """When the next delivery or chore of any lane is due that is not due yet at `after`."""
     moments = [
         (
             await tx.execute(
                 select(func.min(deliveries.c.next_at)).where(
-                    deliveries.c.final_at.is_(None), deliveries.c.duplicate_of.is_(None)
+                    deliveries.c.final_at.is_(None), deliveries.c.duplicate_of.is_(None), deliveries.c.next_at > after
                 )
             )
         ).scalar_one_or_none(),
-        (await tx.execute(select(func.min(chores.c.next_at)))).scalar_one_or_none(),
+        (await tx.execute(select(func.min(chores.c.next_at)).where(chores.c.next_at > after))).scalar_one_or_none(),
     ]
     return min((moment for moment in moments if moment is not None), default=None)
 
