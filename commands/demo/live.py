@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from commands.api import Caller, Record
+from commands.tools import Trouble
 
 POLL_SECONDS = 0.3
 LINE_SECONDS = 3.0
 WINDOW_SECONDS = 3.0
+STILL_SECONDS = 60.0  # the longest hold that a platform imposes here is a few seconds
 
 
 @dataclass(slots=True)
@@ -27,6 +31,7 @@ class Run:
     record: Record
     started: float
     seconds: float = 0.0
+    _changed: float = 0.0
     _samples: deque[tuple[float, int]] = field(default_factory=deque)
 
     @property
@@ -48,10 +53,17 @@ class Run:
         """The newest answer about this request."""
         if self.record.final:
             return
+        if self.done != len(record.entries):
+            self._changed = now
         self.record, self.seconds = record, now - self.started
         self._samples.append((now, self.done))
         while now - self._samples[0][0] > WINDOW_SECONDS:
             self._samples.popleft()
+
+    @property
+    def still_for(self) -> float:
+        """Seconds since the last new outcome."""
+        return self.started + self.seconds - max(self._changed, self.started)
 
     @property
     def rate(self) -> float:
@@ -69,8 +81,15 @@ class Run:
             return ", ".join([*parts, f"done in {self.seconds:.1f} s"])
         if self.record.paused:
             return ", ".join([*parts, f"paused: {self.record.paused[0]}"])
-        left = (self.record.total - self.done) / self.rate if self.rate else None
-        return ", ".join([*parts, "…" if left is None else f"about {left:.0f} s left"])
+        return ", ".join([*parts, "…" if self.left is None else f"about {self.left:.0f} s left"])
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until the server expects to be done; by the last seconds' pace if it does not say."""
+        if self.record.finish is not None:
+            with contextlib.suppress(ValueError):
+                return max(0.0, datetime.fromisoformat(self.record.finish).timestamp() - time.time())
+        return (self.record.total - self.done) / self.rate if self.rate else None
 
 
 async def follow(caller: Caller, runs: Sequence[Run], console: Console) -> None:
@@ -94,6 +113,8 @@ async def _follow(caller: Caller, run: Run, show: _Bar | _Lines) -> None:
         run.take(await caller.status(run.record.request_id), time.monotonic())
         show(run)
         if not run.record.final:
+            if run.still_for > STILL_SECONDS:
+                raise Trouble(f"{run.channel}: no outcome for {STILL_SECONDS:.0f} s ({run.line}).")
             await asyncio.sleep(POLL_SECONDS)
 
 

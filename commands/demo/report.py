@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from commands.demo.children import ROOT
 from commands.demo.live import Run
 
 MOST_DIFFERENCES = 20
@@ -119,26 +120,29 @@ class Addresses:
 
 def next_steps(console: Console, addresses: Addresses, *, running: bool) -> None:
     """Three or four things to try."""
-    herald = f"{shlex.quote(Path(sys.executable).name)} app.py"
+    herald = f"{shlex.quote(sys.executable)} {shlex.quote(str(ROOT / 'app.py'))}"
+    fault = '{"platform": "slack", "operation": "chat.postMessage", "drop": "after", "every": 5}'
     if running:
-        options = f"--config {shlex.quote(str(addresses.config))} --client {addresses.client} --watch"
-        fault = '{"platform": "slack", "operation": "chat.postMessage", "status": 503, "stored": true}'
+        access = f"--config {shlex.quote(str(addresses.config))} --client {addresses.client}"
         lines = [
             ("See every mailbox, call and limit", addresses.platforms),
-            ("Send something yourself", f'{herald} send {options} --channel slack --text "Hi" '
-             f"--identity {addresses.person}"),
-            ("Let Slack lose its answers, send again, and see that nobody gets two",
-             f"curl -d '{fault}' {addresses.platforms}/faults"),
+            (
+                "Send something yourself",
+                f'{herald} send {access} --channel slack --text "Hi" --identity {addresses.person} --watch',
+            ),
+            (
+                "Let Slack drop every fifth answer, send again: nobody gets two",
+                f"curl -d '{fault}' {addresses.platforms}/faults",
+            ),
             ("End it", "Ctrl-C"),
-        ]  # fmt: skip
+        ]
     else:
-        fault = '{"platform": "slack", "operation": "chat.postMessage", "status": 503, "stored": true, "every": 5}'
         lines = [
             ("Keep it running and look inside", f"{herald} demo --keep"),
-            ("Let Slack lose every fifth answer: nobody gets two", f"{herald} demo --fault '{fault}'"),
+            ("Let Slack drop every fifth answer: nobody gets two", f"{herald} demo --fault '{fault}'"),
             ("A thousand people on Teams", f"{herald} demo --teams 1000"),
-            ("Use it for real", f"copy herald.example.toml to herald.toml, then: {herald} check"),
+            ("Use it for real", f"copy herald.example.toml to herald.toml, then {herald} check"),
         ]
-    console.print(Text("What to try next", style="bold"))
+    console.print(Text("\nWhat to try next", style="bold"))
     for what, how in lines:
         console.print(f"  {what}:\n    {how}", markup=False, highlight=False, soft_wrap=True)
