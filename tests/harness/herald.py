@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -14,8 +15,10 @@ from typing import Any, Final
 import aiohttp
 import jwt
 from aiohttp import web
+from sqlalchemy import func, select
 
-from app import build_app
+from adapters.teams.capture import MEMBER_CHORE
+from app import DATABASE, build_app
 from commands.serve import listen
 from settings import load
 from simulator.slack.apps import DEFAULT_APP_ID as SLACK_APP_ID
@@ -25,9 +28,10 @@ from simulator.slack.apps import (
     DEFAULT_CLIENT_SECRET,
     DEFAULT_SIGNING_SECRET,
 )
-from simulator.teams.apps import DEFAULT_APP_ID, DEFAULT_PASSWORD
+from simulator.teams.apps import DEFAULT_APP_ID, DEFAULT_MULTI_TENANT_APP_ID, DEFAULT_PASSWORD
 from simulator.teams.people import tenant_id
-from tests.harness.platforms import Platforms
+from storage import tables
+from tests.harness.platforms import PATIENCE, Platforms
 
 Json = dict[str, Any]
 ROOT: Final = Path(__file__).parents[2]
@@ -35,9 +39,10 @@ BOT: Final = "st-00000000-0000-5000-8000-000000000001"
 CLIENT: Final = "cs-payroll"
 SECRET: Final = "the shared secret of the backend in these tests"
 ENCRYPTION_KEY: Final = "an encryption key of the tests, long enough to be one"
+MULTI_TENANT: Final[Json] = {"app_id": DEFAULT_MULTI_TENANT_APP_ID, "app_type": "MultiTenant"}
 CATALOG_APP_ID: Final = DEFAULT_APP_ID.replace("a990", "ca7a")  # as the simulator's catalogue lists it
 FINAL: Final = ("SUCCESS", "FAILURE", "PARTIAL_SUCCESS")
-STOP_SECONDS: Final = 15.0
+STOP_SECONDS: Final = 30.0
 AT_ONCE: Final[Json] = {
     "teams_requests_per_second": 5000.0,
     "graph_batches_per_second": 100.0,
@@ -181,7 +186,7 @@ class Herald:
             assert answer.status == 200, record
             return record
 
-    async def until(self, request: str, condition: Callable[[Json], object], seconds: float = 20.0) -> Json:
+    async def until(self, request: str, condition: Callable[[Json], object], seconds: float = PATIENCE) -> Json:
         """The record, as soon as the condition holds for it."""
         record: Json = {}
         try:
@@ -192,11 +197,11 @@ class Herald:
             raise AssertionError(f"not within {seconds} s: {json.dumps(record)[:3000]}") from None
         return record
 
-    async def final(self, request: str, seconds: float = 20.0) -> Json:
+    async def final(self, request: str, seconds: float = PATIENCE) -> Json:
         """The record, as soon as every delivery is final."""
         return await self.until(request, lambda record: record["status"] in FINAL, seconds)
 
-    async def paused(self, request: str, reason: str, seconds: float = 20.0) -> Json:
+    async def paused(self, request: str, reason: str, seconds: float = PATIENCE) -> Json:
         """The record, as soon as it shows a lane paused for this reason."""
         return await self.until(request, lambda record: reason in pauses(record), seconds)
 
@@ -204,11 +209,22 @@ class Herald:
         """Send a plain text and wait for the end of it."""
         return await self.final(await self.notify(channel, identities, text, **more))
 
-    async def connect(self, platforms: Platforms) -> None:
-        """Tell the platforms where events go: each bot's messaging endpoint and events URL, as an operator would."""
-        await platforms.teams_app(DEFAULT_APP_ID, messaging_endpoint=f"{self.url}/teams/{self.bot}/messages")
+    async def connect(self, platforms: Platforms, teams_app: str = DEFAULT_APP_ID) -> None:
+        """Tell the platforms where events go: the bot's messaging endpoint and events URL, as an operator would."""
+        await platforms.teams_app(teams_app, messaging_endpoint=f"{self.url}/teams/{self.bot}/messages")
         address = {"events_url": f"{self.url}/slack/{self.bot}/events", "verify": True}
         await platforms.control(f"slack/apps/{SLACK_APP_ID}", address, "PATCH")
+
+    async def idle(self, seconds: float = PATIENCE) -> None:
+        """Wait until what events asked for is done: every installed person's e-mail is known (or not to be learned)."""
+        assert self.app is not None, "only of a server in this process"
+        open_ones = select(func.count()).select_from(tables.chores).where(tables.chores.c.kind == MEMBER_CHORE)
+        async with asyncio.timeout(seconds):
+            while True:
+                async with self.app[DATABASE].read() as tx:
+                    if (await tx.execute(open_ones)).scalar_one() == 0:
+                        return
+                await asyncio.sleep(0.02)
 
     async def install_slack(self, platforms: Platforms, **place: str) -> str:
         """Install the Slack app by OAuth as a browser would; returns the page that the person sees at the end."""
@@ -250,9 +266,21 @@ async def served(path: Path) -> AsyncIterator[Herald]:
         async with _session() as http:
             yield Herald(f"http://127.0.0.1:{port}", http, app=app)
     finally:
-        async with asyncio.timeout(STOP_SECONDS):  # a stop that hangs is a failure, not a wait
-            await runner.cleanup()
+        await _stop(runner)
         listener.close()
+
+
+async def _stop(runner: web.AppRunner) -> None:
+    """Stop in order; a stop that hangs is a failure that says where, not a wait."""
+    cleaning = asyncio.create_task(runner.cleanup())
+    done, _ = await asyncio.wait([cleaning], timeout=STOP_SECONDS)
+    if not done:
+        report = io.StringIO()
+        for task in asyncio.all_tasks():
+            task.print_stack(file=report)
+        cleaning.cancel()
+        raise AssertionError(f"does not stop:\n{report.getvalue()}")
+    await cleaning
 
 
 @dataclass
@@ -281,7 +309,7 @@ class Process:
                     self.events.append(json.loads(line))
                 self._news.notify_all()
 
-    async def until(self, action: str, seconds: float = 20.0) -> Json:
+    async def until(self, action: str, seconds: float = PATIENCE) -> Json:
         """The first event of this action, as soon as it was logged."""
 
         def seen() -> bool:
@@ -304,7 +332,7 @@ class Process:
             self.child.kill()
         await self.ended()
 
-    async def ended(self, seconds: float = 20.0) -> int:
+    async def ended(self, seconds: float = PATIENCE) -> int:
         """Wait until the process is gone and everything that it wrote was read: its exit code."""
         async with asyncio.timeout(seconds):
             code = await self.child.wait()

@@ -24,6 +24,7 @@ SEND_OPERATION: Final[Mapping[str, Mapping[str, str]]] = {
     SLACK: {"platform": "slack", "operation": "chat.postMessage"},
 }
 """The one call that puts a message into a mailbox, as a fault names it."""
+PATIENCE: Final = 60.0  # how long a condition may take to come true on a busy machine
 PLAIN_PEOPLE = 90  # the first 97 people of a tenant are active members with the app
 GUEST, DISABLED, WITHOUT_APP = 97, 98, 99  # who they are among the people of each tenant
 
@@ -76,7 +77,7 @@ class Platforms:
         found: list[Json] = (await self.control(f"mailboxes?{query}", method="GET"))["messages"]
         return found
 
-    async def arrived(self, channel: str, count: int, seconds: float = 20.0) -> list[Json]:
+    async def arrived(self, channel: str, count: int, seconds: float = PATIENCE) -> list[Json]:
         """Wait until so many messages are in the mailboxes of one platform."""
         async with asyncio.timeout(seconds):
             while len(found := await self.messages(channel)) < count:  # noqa: ASYNC110 - the mailboxes are polled
@@ -101,7 +102,7 @@ class Platforms:
         """The faults in force by id, with how often they were `seen` and `fired`."""
         return {each["id"]: each for each in (await self.control("faults", method="GET"))["faults"]}
 
-    async def fired(self, fault: str, times: int = 1, seconds: float = 20.0) -> None:
+    async def fired(self, fault: str, times: int = 1, seconds: float = PATIENCE) -> None:
         """Wait until a fault was applied so many times."""
         async with asyncio.timeout(seconds):
             while (await self.faults())[fault]["fired"] < times:  # noqa: ASYNC110 - the book of faults is polled
@@ -136,9 +137,13 @@ class Platforms:
         assert report.get("failed", 0) == 0, report
         return report
 
-    async def teams_person(self, email: str, **changes: Any) -> Json:
+    async def teams_setup_policy(self) -> None:
+        """Teams installs the app for everybody who may have it, and the bot hears nothing of it."""
+        await self.control("teams/installs", {"all_with_app": True, "notify": False})
+
+    async def teams_person(self, person: str, **changes: Any) -> Json:
         """Change somebody of a Teams tenant."""
-        changed: Json = await self.control("teams/people", {"person": email, **changes}, "PATCH")
+        changed: Json = await self.control("teams/people", {"person": person, **changes}, "PATCH")
         return changed
 
     async def teams_chat(self, email: str, **where: str) -> Json:
@@ -157,9 +162,9 @@ class Platforms:
         person: Json = found[0]
         return person
 
-    async def slack_person(self, email: str, **changes: Any) -> Json:
+    async def slack_person(self, person: str, **changes: Any) -> Json:
         """Change somebody of the first workspace."""
-        user = await self.slack_user(email)
+        user = await self.slack_user(person)
         changed: Json = await self.control(f"slack/people/{user['id']}", changes, "PATCH")
         return changed
 
@@ -170,6 +175,11 @@ class Platforms:
             body["token"] = DEFAULT_BOT_TOKEN
         sent: list[Json] = (await self.control("slack/events", body))["deliveries"]
         return sent
+
+
+def workspace_id(number: int) -> str:
+    """The id of workspace number 0, 1, …"""
+    return f"T0SIM{number:04}"
 
 
 @asynccontextmanager

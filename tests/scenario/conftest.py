@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.harness.herald import Child, Herald, Json, children, served, settings, write_settings
-from tests.harness.platforms import CHANNELS, Platforms, simulated
+from simulator.teams.apps import DEFAULT_MULTI_TENANT_APP_ID
+from simulator.teams.people import tenant_id
+from tests.harness.herald import (
+    MULTI_TENANT,
+    Child,
+    Herald,
+    Json,
+    bot,
+    children,
+    served,
+    settings,
+    slack_oauth,
+    teams_side,
+    write_settings,
+)
+from tests.harness.platforms import CHANNELS, MSTEAMS, Platforms, simulated, workspace_id
 
 Starting = Callable[..., AbstractAsyncContextManager[Herald]]
 StartingChildren = Callable[..., AbstractAsyncContextManager[Child]]
@@ -27,6 +41,13 @@ def channel(request: pytest.FixtureRequest) -> str:
 async def platforms() -> AsyncIterator[Platforms]:
     """One tenant, one workspace, 100 people, no limits."""
     async with simulated() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def big() -> AsyncIterator[Platforms]:
+    """One tenant, one workspace, 1000 people."""
+    async with simulated(people=1000) as opened:
         yield opened
 
 
@@ -59,7 +80,33 @@ def starting_children(database_url: str, tmp_path: Path) -> StartingChildren:
 
 @pytest.fixture
 async def herald(platforms: Platforms, starting: Starting) -> AsyncIterator[Herald]:
-    """A Herald with one bot on both channels: Slack by its bot token, Teams in its home tenant."""
+    """A Herald with one bot on both channels: Slack by its bot token, Teams in its home tenant by a setup policy."""
     async with starting(platforms) as opened:
         await opened.connect(platforms)
+        await platforms.teams_setup_policy()
         yield opened
+
+
+Two = Callable[[str], AbstractAsyncContextManager[Herald]]
+
+
+@pytest.fixture
+def two(pair: Platforms, starting: Starting) -> Two:
+    """Starts a Herald whose one bot is installed in two tenants of the given channel, through the real flows."""
+
+    @asynccontextmanager
+    async def start(channel: str) -> AsyncIterator[Herald]:
+        on_teams = channel == MSTEAMS
+        notifier = bot(msteams=teams_side(**MULTI_TENANT)) if on_teams else bot(slack=slack_oauth())
+        async with starting(pair, notifier) as opened:
+            await opened.connect(pair, DEFAULT_MULTI_TENANT_APP_ID)
+            for number in (0, 1):
+                if on_teams:
+                    place = {"app_id": DEFAULT_MULTI_TENANT_APP_ID, "tenant": tenant_id(number)}
+                    await pair.teams_install(pair.emails(20, number), **place)
+                else:
+                    await opened.install_slack(pair, team=workspace_id(number))
+            await opened.idle()
+            yield opened
+
+    return start
