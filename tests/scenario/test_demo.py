@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+SECONDS = 90.0
 SMALL = ("--teams", "30", "--slack", "12")
 LOST = (
     '{"platform": "connector", "operation": "send", "status": 201, "body": "{\\"id\\": \\"1\\"}", "times": 1}',
@@ -41,8 +42,13 @@ class Demo:
     async def ends(self) -> int:
         """Read to the end; returns the exit code."""
         assert self.process.stdout is not None
-        self.printed += (await self.process.stdout.read()).decode()
-        return await self.process.wait()
+        try:
+            async with asyncio.timeout(SECONDS):
+                async for line in self.process.stdout:
+                    self.printed += line.decode()
+                return await self.process.wait()
+        except TimeoutError:
+            raise AssertionError(f"not at its end after {SECONDS:.0f} s:\n{self.printed}") from None
 
     @property
     def ports(self) -> set[int]:
