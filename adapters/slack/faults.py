@@ -226,6 +226,8 @@ def classify(status: int, body: Mapping[str, Any] | None) -> Fault:
         return _missing_scope(body)
     if row is None and _SHARING_BLOCKED.fullmatch(code):
         row = FAULTS["invalid_blocks"]
+    if row is UNREACHABLE and status >= 500:
+        return UNCLEAR.fault(code)  # Slack's word that nothing was done is no promise when its server broke down
     if row is not None:
         return row.fault(code, _detail(body))
     if status == 429:

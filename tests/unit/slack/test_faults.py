@@ -108,7 +108,9 @@ class TestTheTable:
     @pytest.mark.parametrize("code", EXPECTED)
     @pytest.mark.parametrize("status", [200, 400, 403, 404, 500, 503])
     def test_a_code_beats_the_http_status(self, code: str, status: int) -> None:
-        """P14: a documented code means the same whatever status it comes with."""
+        """P14: a documented code means the same whatever status it comes with, but for "nothing was done" with a 5xx."""
+        if EXPECTED[code][1] == "platform_unreachable":
+            status = 200
         fault = faults.classify(status, refusal(code))
 
         assert EXPECTED[code] == (fault.klass, fault.reason)
@@ -155,6 +157,12 @@ class TestWhatIsNotInTheTable:
     def test_an_unknown_code_with_a_server_error_is_unclear(self) -> None:
         """A 5xx proves nothing, whatever word it carries."""
         assert FaultClass.UNCERTAIN is faults.classify(503, refusal("brand_new_code")).klass
+
+    @pytest.mark.parametrize("code", ["service_unavailable", "request_timeout"])
+    def test_nothing_done_with_a_server_error(self, code: str) -> None:
+        """Slack's word that nothing was done is believed with 200, not from a server that broke down."""
+        assert FaultClass.NOT_SENT is faults.classify(200, refusal(code)).klass
+        assert FaultClass.UNCERTAIN is faults.classify(503, refusal(code)).klass
 
     def test_a_new_sharing_rule_is_about_the_message(self) -> None:
         """slack_connect_…_sharing_blocked is a family."""
