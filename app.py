@@ -33,7 +33,7 @@ from adapters.teams.config import Certificate, TeamsApp, TeamsEndpoints, TeamsPa
 from adapters.teams.inbound import TeamsInbound
 from adapters.teams.members import MemberChore
 from adapters.teams.outbound import TeamsChannel
-from commands.demo import demo
+from console.commands.demo import demo
 from identity.answers import PeopleSource
 from identity.email import normal_form
 from identity.resolver import Resolver

@@ -1,4 +1,4 @@
-"""The command line: one group, one module per command in `commands/`.
+"""The command line: one group, one module per command in `console/commands/`.
 
 `main` receives what it may not import: the composition root's `build_app` and, in tests, another reader
 of the settings.
@@ -6,14 +6,14 @@ of the settings.
 
 import click
 
-from commands.check import check
-from commands.manifest import manifest
-from commands.migrate import migrate
-from commands.send import send
-from commands.serve import serve
-from commands.status import status
-from commands.token import token
-from commands.tools import BuildApp, LoadSettings, Tools
+from console.commands.check import check
+from console.commands.manifest import manifest
+from console.commands.migrate import migrate
+from console.commands.send import send
+from console.commands.serve import serve
+from console.commands.status import status
+from console.commands.token import token
+from console.commands.tools import BuildApp, LoadSettings, Tools
 from settings import load
 
 COMMANDS: tuple[click.Command, ...] = (serve, migrate, token, send, status, manifest, check)

@@ -19,7 +19,7 @@ from sqlalchemy import func, select
 
 from adapters.teams.capture import MEMBER_CHORE
 from app import DATABASE, build_app
-from commands.serve import listen
+from console.commands.serve import listen
 from settings import load
 from simulator.slack.apps import DEFAULT_APP_ID as SLACK_APP_ID
 from simulator.slack.apps import (
@@ -31,7 +31,7 @@ from simulator.slack.apps import (
 from simulator.teams.apps import DEFAULT_APP_ID, DEFAULT_MULTI_TENANT_APP_ID, DEFAULT_PASSWORD
 from simulator.teams.people import tenant_id
 from storage import tables
-from tests.harness.platforms import PATIENCE, Platforms
+from tests.harness.platforms import CHANNELS, MSTEAMS, PATIENCE, SLACK, Platforms
 
 Json = dict[str, Any]
 ROOT: Final = Path(__file__).parents[2]
@@ -209,11 +209,15 @@ class Herald:
         """Send a plain text and wait for the end of it."""
         return await self.final(await self.notify(channel, identities, text, **more))
 
-    async def connect(self, platforms: Platforms, teams_app: str = DEFAULT_APP_ID) -> None:
-        """Tell the platforms where events go: the bot's messaging endpoint and events URL, as an operator would."""
-        await platforms.teams_app(teams_app, messaging_endpoint=f"{self.url}/teams/{self.bot}/messages")
-        address = {"events_url": f"{self.url}/slack/{self.bot}/events", "verify": True}
-        await platforms.control(f"slack/apps/{SLACK_APP_ID}", address, "PATCH")
+    async def connect(
+        self, platforms: Platforms, *channels: str, teams_app: str = DEFAULT_APP_ID, slack_app: str = SLACK_APP_ID
+    ) -> None:
+        """Tell the platforms (both, unless named) where the bot's events go, as an operator would."""
+        if MSTEAMS in (channels or CHANNELS):
+            await platforms.teams_app(teams_app, messaging_endpoint=f"{self.url}/teams/{self.bot}/messages")
+        if SLACK in (channels or CHANNELS):
+            address = {"events_url": f"{self.url}/slack/{self.bot}/events", "verify": True}
+            await platforms.control(f"slack/apps/{slack_app}", address, "PATCH")
 
     async def idle(self, seconds: float = PATIENCE) -> None:
         """Wait until what events asked for is done: every installed person's e-mail is known (or not to be learned)."""

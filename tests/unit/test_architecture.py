@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("adapters", "commands", "identity", "notify", "simulator", "storage")
+ROOMS = ("adapters", "console", "identity", "notify", "simulator", "storage")
 FILES = ("app", "cli", "settings")
 OURS = (*FILES, *ROOMS)
 PROVING = ("tests", "bench", "examples")  # may import everything
@@ -23,9 +23,9 @@ NOT_OURS |= {".import_linter_cache", ".demo", "htmlcov", "logs"}
 IMPORTERS = {
     "app": set(),
     "cli": {"app"},
-    "settings": {"app", "cli", "commands"},
-    "simulator": {"commands.demo", "simulator"},
-    "commands": {"app", "cli", "commands"},
+    "settings": {"app", "cli", "console"},
+    "simulator": {"console.commands.demo", "simulator"},
+    "console": {"app", "cli", "console"},
 }
 """Who of the product may import a name; everything else about directions stands in pyproject.toml."""
 

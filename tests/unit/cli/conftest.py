@@ -13,7 +13,7 @@ from aiohttp import web
 from click.testing import CliRunner, Result
 
 import cli
-from commands.tools import Tools
+from console.commands.tools import Tools
 from settings import Settings, load
 
 BOT = "st-00000000-0000-5000-8000-000000000001"

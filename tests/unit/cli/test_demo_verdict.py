@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from commands.api import Entry
-from commands.demo.audience import (
+from console.commands.api import Entry
+from console.commands.demo.audience import (
     SLACK_LEAST,
     TEAMS_LEAST,
     Invited,
     slack_audience,
     teams_audience,
 )
-from commands.demo.verdict import Message, differences, surprises
+from console.commands.demo.verdict import Message, differences, surprises
 
 TEXT = "Fire drill"
 ADA = Invited("ada@x.example", "ada@x.example", "has the app")

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from commands.logs import QUIET, JsonEvents, TextEvents, configure, fields
+from console.commands.logs import QUIET, JsonEvents, TextEvents, configure, fields
 
 
 def record(name: str, message: str, **extra: object) -> logging.LogRecord:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from jsonschema import Draft4Validator, Draft7Validator  # type: ignore[import-untyped]  # ships no types
 
-from commands.slack_manifest import EVENTS, KNOWN_SCOPES
+from console.commands.slack_manifest import EVENTS, KNOWN_SCOPES
 from tests.unit.cli.conftest import APP, BOT, TENANT
 
 if TYPE_CHECKING:

@@ -108,7 +108,7 @@ class TestTheTable:
     @pytest.mark.parametrize("code", EXPECTED)
     @pytest.mark.parametrize("status", [200, 400, 403, 404, 500, 503])
     def test_a_code_beats_the_http_status(self, code: str, status: int) -> None:
-        """P14: a documented code means the same whatever status it comes with, but for "nothing was done" with a 5xx."""
+        """P14: a documented code means the same whatever status it comes with, save "not done" with a 5xx."""
         if EXPECTED[code][1] == "platform_unreachable":
             status = 200
         fault = faults.classify(status, refusal(code))

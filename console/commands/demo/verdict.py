@@ -13,8 +13,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from commands.api import Entry
-from commands.demo.audience import Invited
+from console.commands.api import Entry
+from console.commands.demo.audience import Invited
 
 
 @dataclass(frozen=True, slots=True)

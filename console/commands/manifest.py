@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 
 import click
 
-from commands.slack_manifest import slack_manifest, unknown_scopes
-from commands.teams_package import Publisher, package, teams_manifest
-from commands.tools import Tools, Trouble, choose_bot, config_option
+from console.commands.slack_manifest import slack_manifest, unknown_scopes
+from console.commands.teams_package import Publisher, package, teams_manifest
+from console.commands.tools import Tools, Trouble, choose_bot, config_option
 from settings import Settings
 
 BOT_OPTION = click.option("--bot", metavar="ST-ID", help="bot id; default: the only one with this channel")

@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from commands.api import Access, Caller, Record, access_options, find_access, run
-from commands.progress import EXIT_CODE_HELP, exit_with, follow, show
-from commands.tools import Tools, config_option
+from console.commands.api import Access, Caller, Record, access_options, find_access, run
+from console.commands.progress import EXIT_CODE_HELP, exit_with, follow, show
+from console.commands.tools import Tools, config_option
 
 
 @click.command(epilog=EXIT_CODE_HELP)

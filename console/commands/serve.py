@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 from aiohttp import web
 
-from commands import logs
-from commands.tools import BuildApp, Tools, Trouble, config_option
+from console.commands import logs
+from console.commands.tools import BuildApp, Tools, Trouble, config_option
 from settings import Settings
 from storage.engine import DatabaseInUse
 from storage.migrate import NewerSchema

@@ -12,15 +12,15 @@ from typing import Any
 
 import aiohttp
 
-from commands.api import Caller
-from commands.demo import stage
-from commands.demo.audience import Invited, SlackAudience, TeamsAudience
-from commands.demo.children import ROOT, Child, running
-from commands.demo.local import LocalPlatforms
-from commands.demo.report import Steps
-from commands.demo.stage import BOT, CLIENT, Credentials, Stage
-from commands.token import token_for
-from commands.tools import Trouble
+from console.commands.api import Caller
+from console.commands.demo import stage
+from console.commands.demo.audience import Invited, SlackAudience, TeamsAudience
+from console.commands.demo.children import ROOT, Child, running
+from console.commands.demo.local import LocalPlatforms
+from console.commands.demo.report import Steps
+from console.commands.demo.stage import BOT, CLIENT, Credentials, Stage
+from console.commands.token import token_for
+from console.commands.tools import Trouble
 from settings import load
 
 

@@ -10,7 +10,7 @@ import click
 import jwt
 from jwt.warnings import InsecureKeyLengthWarning
 
-from commands.tools import Tools, Trouble, config_option
+from console.commands.tools import Tools, Trouble, config_option
 from settings import ApiClient, Settings
 
 MOST_SECONDS = 366 * 24 * 3600

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from commands.demo.children import ROOT
-from commands.demo.live import Run
+from console.commands.demo.children import ROOT
+from console.commands.demo.live import Run
 
 MOST_DIFFERENCES = 20
 PLATFORM_LIMITS = {"msteams": "50/s in a tenant", "slack": "about 4/s, after 30 at once"}

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import jwt
 
-from commands.checks.findings import Finding, fail, ok, warn
+from console.commands.checks.findings import Finding, fail, ok, warn
 from settings import ResolvedEndpoints, SlackApp, TeamsApp
 
 # learn.microsoft.com/entra/identity-platform/reference-error-codes

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
-from commands.tools import Tools, Trouble, config_option
+from console.commands.tools import Tools, Trouble, config_option
 from settings import Settings
 from storage.engine import Database, DatabaseInUse
 from storage.migrate import NewerSchema, head, revision

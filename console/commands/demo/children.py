@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from commands.tools import Trouble
+from console.commands.tools import Trouble
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 60.0

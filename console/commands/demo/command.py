@@ -17,12 +17,12 @@ from typing import Any
 import click
 from rich.console import Console
 
-from commands.demo import report
-from commands.demo.audience import MOST, SLACK_LEAST, TEAMS_LEAST
-from commands.demo.live import Run, follow
-from commands.demo.stage import CLIENT
-from commands.demo.verdict import differences, surprises
-from commands.demo.world import Wish, World, build
+from console.commands.demo import report
+from console.commands.demo.audience import MOST, SLACK_LEAST, TEAMS_LEAST
+from console.commands.demo.live import Run, follow
+from console.commands.demo.stage import CLIENT
+from console.commands.demo.verdict import differences, surprises
+from console.commands.demo.world import Wish, World, build
 
 INTERRUPTED = 130
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

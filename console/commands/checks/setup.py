@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from commands.checks.findings import Finding, fail, ok, warn
-from commands.migrate import database_remedy
+from console.commands.checks.findings import Finding, fail, ok, warn
+from console.commands.migrate import database_remedy
 from settings import ApiClient, Settings
 from storage.engine import Database
 from storage.migrate import head, revision

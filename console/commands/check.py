@@ -10,8 +10,8 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from commands.checks import Finding, fail, ok, platforms, setup
-from commands.tools import Tools, config_option
+from console.commands.checks import Finding, fail, ok, platforms, setup
+from console.commands.tools import Tools, config_option
 from settings import Settings, SettingsError
 
 TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)

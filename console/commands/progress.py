@@ -8,7 +8,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 from rich.text import Text
 
-from commands.api import Caller, Record
+from console.commands.api import Caller, Record
 
 POLL_SECONDS = 1.0  # of the 600 calls a minute that a bot may make
 EXIT_CODES = {"SUCCESS": 0, "PARTIAL_SUCCESS": 1, "FAILURE": 2}

@@ -8,8 +8,8 @@ from typing import Any, Self
 
 import aiohttp
 
-from commands.demo.verdict import Message
-from commands.tools import Trouble
+from console.commands.demo.verdict import Message
+from console.commands.tools import Trouble
 
 TIMEOUT = aiohttp.ClientTimeout(total=120, connect=10)
 

@@ -1,5 +1,5 @@
 """`herald demo`: everything at once on one machine, and the proof that the log tells the truth."""
 
-from commands.demo.command import demo
+from console.commands.demo.command import demo
 
 __all__ = ["demo"]

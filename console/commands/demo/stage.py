@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from commands.demo.audience import (
+from console.commands.demo.audience import (
     GUEST,
     GUEST_SIGN_IN,
     Invited,
@@ -22,8 +22,8 @@ from commands.demo.audience import (
     slack_audience,
     teams_audience,
 )
-from commands.demo.local import TIMEOUT, LocalPlatforms
-from commands.tools import Trouble
+from console.commands.demo.local import TIMEOUT, LocalPlatforms
+from console.commands.tools import Trouble
 
 BOT = "st-de300000-0000-5000-8000-000000000001"
 CLIENT = "cs-demo"

@@ -15,7 +15,7 @@ LogFormat = Literal["text", "json"]
 
 # below WARNING these write request bodies, headers or parameters
 QUIET = ("slack_bolt", "slack_sdk", "botbuilder", "botframework", "msrest", "msal", "urllib3", "sqlalchemy", "alembic")
-OURS = ("app", "cli", "commands", "notify", "identity", "adapters", "storage", "console", "herald")
+OURS = ("app", "cli", "notify", "identity", "adapters", "storage", "console", "herald")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 

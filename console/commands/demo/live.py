@@ -13,8 +13,8 @@ from datetime import datetime
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from commands.api import Caller, Record
-from commands.tools import Trouble
+from console.commands.api import Caller, Record
+from console.commands.tools import Trouble
 
 POLL_SECONDS = 0.3
 LINE_SECONDS = 3.0

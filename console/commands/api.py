@@ -12,8 +12,8 @@ from urllib.parse import quote, urlsplit
 import aiohttp
 import click
 
-from commands.token import token_for
-from commands.tools import Decorated, Tools, Trouble, choose_bot
+from console.commands.token import token_for
+from console.commands.tools import Decorated, Tools, Trouble, choose_bot
 
 TIMEOUT = aiohttp.ClientTimeout(total=30, connect=10)
 MOST_WAITS = 10  # how often one call waits out a 429 before it gives up
