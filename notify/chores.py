@@ -30,8 +30,13 @@ class ChoreBook:
         self._handlers = handlers
         self._now = clock
 
-    async def run(self, lane: Lane, gate: Gate, wanted: asyncio.Event) -> None:
-        """Do the lane's chores as they fall due; `wanted` is set while some may be due, cleared when none is."""
+    async def run(
+        self, lane: Lane, gate: Gate, wanted: asyncio.Event, rested: Callable[[], None] = lambda: None
+    ) -> None:
+        """Do the lane's chores as they fall due.
+
+        `wanted` is set while some may be due, cleared when none is; `rested` is called then.
+        """
         wanted.set()
         while True:
             try:
@@ -45,6 +50,7 @@ class ChoreBook:
                 )
                 await asyncio.sleep(DATABASE_RETRY_SECONDS)
                 continue
+            rested()
             await _wait(wanted, None if next_due is None else next_due - self._now())
 
     async def _do_due(self, lane: Lane, gate: Gate) -> None:

@@ -142,7 +142,7 @@ class Drain:
         await self._recover()
         self._spawn(self.feed.run())
         self._spawn(self._upkeep())
-        self._spawn(self._shop.chores.run(self.lane, self._chore_gate, self.feed.chores_wanted))
+        self._spawn(self._shop.chores.run(self.lane, self._chore_gate, self.feed.chores_wanted, self.wake_pump))
         try:
             await self._pump()
             if self._failed:

@@ -54,6 +54,9 @@ NO_INSTALLATION = Fault(
 )
 
 
+NOT_HERE = ("person_not_found", "guest_not_supported", "person_disabled")  # another tenant may know them better
+
+
 class Feed:
     """The stock of one drain."""
 
@@ -206,6 +209,7 @@ class Feed:
                 self._take_due()
                 if await self._restock():
                     continue
+                self._drain.wake_pump()  # the lane may be done
                 await self._sleep()
         finally:
             await self._stop_helpers()
@@ -415,11 +419,11 @@ class Feed:
                 self._make_ready(item)
             case Missing(reason, remedy):
                 rest = _candidates(item)
-                if rest and reason == "person_not_found":
+                if rest and reason in NOT_HERE:
                     self._move(item, TenantId(rest[0]), rest[1:])
                     self._drain.wake_pump()
                 else:
-                    self._drain.apply(item, machine.NotReachable(_verdict(reason, remedy)))
+                    self._drain.apply(item, machine.NotReachable(_verdict(*_best_known(item, reason, remedy))))
             case Later(retry_after, fault):
                 self._postpone(item, retry_after, fault)
             case _:
@@ -553,6 +557,16 @@ def _verdict(reason: str, remedy: str) -> Verdict:
     """A refusal of our own, with the remedy of the table of texts unless the source gave a better one."""
     known = REASONS.get(reason)
     return Verdict(reason, remedy=remedy or (known.remedy if known else ""))
+
+
+def _best_known(item: Item, reason: str, remedy: str) -> tuple[str, str]:
+    """Nobody in the last tenant, but a guest or a deactivated account in one before: that is the truth to tell."""
+    if reason == "person_not_found":
+        for step in item.trace:
+            for other in NOT_HERE[1:]:
+                if step.result.endswith(other):
+                    return other, ""
+    return reason, remedy
 
 
 def _refused_step(fault: Fault) -> TraceStep:

@@ -60,11 +60,11 @@ class Runner:
     async def stop(self, grace: float) -> None:
         """No new sends; answers on the wire get `grace` seconds to arrive and are written."""
         self._stopping = True
+        for drain in self._drains.values():
+            drain.stop()
         if self._timer is not None:
             self._timer.cancel()
             await asyncio.gather(self._timer, return_exceptions=True)
-        for drain in self._drains.values():
-            drain.stop()
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()), timeout=grace)
         for drain in self._drains.values():
