@@ -18,7 +18,6 @@ from console.commands.tools import Tools, config_option
 @config_option
 @click.option("--channel", type=click.Choice(["msteams", "slack"]), required=True)
 @click.option("--text", help="the message as plain text")
-@click.option("--script-file", type=click.File(encoding="utf-8"), help="JavaScript that prints the message")
 @click.option("--json-file", type=click.File(encoding="utf-8"), help="the platform's own payload as JSON")
 @click.option("--identity", "identities", multiple=True, metavar="E-MAIL", help="may be given many times")
 @click.option("--identities-file", type=click.File(encoding="utf-8"), help="one a line, # begins a comment, - is stdin")
@@ -36,7 +35,6 @@ def send(
     config: Path | None,
     channel: str,
     text: str | None,
-    script_file: TextIO | None,
     json_file: TextIO | None,
     identities: tuple[str, ...],
     identities_file: TextIO | None,
@@ -51,7 +49,7 @@ def send(
     body = {
         "channel": channel,
         "userIdentityType": "donotresolve" if donotresolve else "resolve",
-        "message": message(text, script_file, json_file),
+        "message": message(text, json_file),
         "identities": people,
     }
     access = find_access(
@@ -76,14 +74,12 @@ def read_identities(lines: Iterable[str]) -> list[str]:
     return [line for line in stripped if line and not line.startswith("#")]
 
 
-def message(text: str | None, script_file: TextIO | None, json_file: TextIO | None) -> dict[str, str]:
-    """The message of the request, from exactly one of the three sources."""
-    if sum(source is not None for source in (text, script_file, json_file)) != 1:
-        raise click.UsageError("Give exactly one of --text, --script-file and --json-file.")
+def message(text: str | None, json_file: TextIO | None) -> dict[str, str]:
+    """The message of the request, from exactly one of the two sources."""
+    if (text is None) == (json_file is None):
+        raise click.UsageError("Give exactly one of --text and --json-file.")
     if text is not None:
         return {"type": "text", "val": text}
-    if script_file is not None:
-        return {"type": "script", "val": script_file.read()}
     source = json_file.read() if json_file is not None else ""
     try:
         payload = json.loads(source)

@@ -22,11 +22,6 @@ ENTRA_REMEDIES = {
 }
 # learn.microsoft.com/graph/permissions-reference; the first one lets Graph look people up by every address
 PEOPLE_ROLES = ("User.Read.All", "Directory.Read.All", "User.ReadBasic.All")
-INSTALL_ROLES = (
-    "TeamsAppInstallation.ReadWriteSelfForUser.All",
-    "TeamsAppInstallation.ReadWriteAndConsentSelfForUser.All",
-    "TeamsAppInstallation.ReadWriteForUser.All",
-)
 # https://docs.slack.dev/reference/methods/auth.test, errors
 SLACK_REMEDIES = {
     "invalid_auth": "the token is wrong: copy the Bot User OAuth Token again",
@@ -117,15 +112,15 @@ def entra_refusal(subject: str, body: Mapping[str, Any]) -> Finding:
 
 
 def graph_permissions(subject: str, roles: frozenset[str]) -> Finding:
-    """Whether the app may look people up, and install itself for them."""
+    """Whether the app may look people up."""
     people = next((role for role in PEOPLE_ROLES if role in roles), None)
     if people is None:
         remedy = "grant the application permission User.Read.All with admin consent, or set graph = false"
         return fail(subject, "may not look people up", remedy)
-    if not roles & set(INSTALL_ROLES):
-        remedy = f"grant {INSTALL_ROLES[0]}, or install it for all by an app setup policy"
-        return warn(subject, f"{people}; may not install the app for people", remedy)
-    return ok(subject, f"{people}, may install the app for people")
+    if people == PEOPLE_ROLES[-1]:
+        remedy = f"grant {PEOPLE_ROLES[0]}: {people} finds nobody by an alias or a second address"
+        return warn(subject, people, remedy)
+    return ok(subject, people)
 
 
 @dataclass(frozen=True, slots=True)

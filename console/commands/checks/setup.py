@@ -71,11 +71,13 @@ def _is_private(host: str) -> bool:
 
 
 def proxies(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Proxy variables have no effect: say so before somebody relies on them."""
+    """Proxy variables count for Slack alone (NO_PROXY respected): say so before somebody relies on them."""
     found = [name for name in PROXY_VARIABLES if environ.get(name) or environ.get(name.lower())]
     if found:
-        text = f"{', '.join(found)} is set, but Herald connects to the platforms directly"
-        yield warn("proxy", text, "allow the endpoints' hosts on port 443 in the firewall")
+        text = f"{', '.join(found)} is set: Slack is called through it, Teams, Entra and Graph are called directly"
+        yield warn(
+            "proxy", text, "allow Microsoft's hosts on port 443 in the firewall, or unset it if it is not wanted"
+        )
 
 
 async def database(settings: Settings) -> list[Finding]:

@@ -120,7 +120,7 @@ class Addresses:
 
 def next_steps(console: Console, addresses: Addresses, *, running: bool) -> None:
     """Three or four things to try."""
-    herald = f"{shlex.quote(sys.executable)} {shlex.quote(str(ROOT / 'app.py'))}"
+    herald = _herald()
     fault = '{"platform": "slack", "operation": "chat.postMessage", "drop": "after", "every": 5}'
     if running:
         access = f"--config {shlex.quote(str(addresses.config))} --client {addresses.client}"
@@ -146,3 +146,12 @@ def next_steps(console: Console, addresses: Addresses, *, running: bool) -> None
     console.print(Text("\nWhat to try next", style="bold"))
     for what, how in lines:
         console.print(f"  {what}:\n    {how}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _herald() -> str:
+    """How to call this Herald from where the reader stands: as short as it can be."""
+    script = Path(sys.executable).with_name("herald")
+    if not script.exists():
+        return f"{shlex.quote(sys.executable)} {shlex.quote(str(ROOT / 'app.py'))}"
+    near = script.is_relative_to(Path.cwd())
+    return shlex.quote(str(script.relative_to(Path.cwd()) if near else script))

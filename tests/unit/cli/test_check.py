@@ -119,7 +119,7 @@ class TestSetup:
         assert f"{level} server.public_url: {url}" in shell.run("check", "--offline").stdout
 
     def test_proxy(self, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A proxy variable, which has no effect, is pointed out without its value."""
+        """A proxy variable, which counts for Slack alone, is pointed out without its value."""
         monkeypatch.setenv("https_proxy", "http://user:pw@proxy")
         output = shell.run("check", "--offline").stdout
 
@@ -177,7 +177,7 @@ class TestPlatforms:
         assert result.exit_code == 0
         assert "ok   Teams signing keys: published by 127.0.0.1" in result.stdout
         assert "ok   People team, Teams: Entra gives the bot its token" in result.stdout
-        assert "ok   People team, Graph: User.Read.All, may install" in result.stdout
+        assert "ok   People team, Graph: User.Read.All" in result.stdout
         assert "ok   People team, Slack: the token opens Contoso" in result.stdout
         assert "ok   People team, Slack: scopes: chat:write, users:read, users:read.email" in result.stdout
         assert [word for word in ("teams-password", "xoxb-1", "bot-token") if word in result.output] == []
@@ -218,7 +218,7 @@ class TestPlatforms:
         ("roles", "line"),
         [
             ([], "fail People team, Graph: may not look people up"),
-            (["User.ReadBasic.All"], "warn People team, Graph: User.ReadBasic.All; may not install"),
+            (["User.ReadBasic.All"], "warn People team, Graph: User.ReadBasic.All"),
         ],
     )
     async def test_graph_permissions(self, shell: Shell, platforms: Platforms, roles: list[str], line: str) -> None:

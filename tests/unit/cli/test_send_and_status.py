@@ -89,17 +89,6 @@ class TestSend:
         assert herald.bodies[0]["userIdentityType"] == "donotresolve"
         assert herald.seen[0].headers["Idempotency-Key"] == "k1"
 
-    async def test_script(self, shell: Shell, herald: StubHerald) -> None:
-        """A script travels as it is."""
-        herald.answers = [record("IN_PROGRESS")]
-        script = shell.folder / "s.js"
-        script.write_text("print('hi')", encoding="utf-8")
-        arguments = [word for word in send(herald) if word not in ("--text", "hi")]
-
-        await shell.run_beside(*arguments, "--script-file", str(script))
-
-        assert herald.bodies[0]["message"] == {"type": "script", "val": "print('hi')"}
-
     async def test_watch(self, shell: Shell, herald: StubHerald) -> None:
         """With --watch the request is followed to its end and decides the exit code."""
         herald.answers = [record("IN_PROGRESS"), record("PARTIAL_SUCCESS", SENT, FAILED)]
