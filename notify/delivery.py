@@ -238,7 +238,7 @@ def step(delivery: Delivery, event: Event, *, now: float, policy: Policy, jitter
             return _answered(delivery, event.outcome, now, policy, jitter)
         case ProcessDied():
             _require(delivery, event, State.SENDING)
-            return Step(_uncertain(delivery, Verdict("process_died"), now))
+            return Step(_uncertain(delivery, Verdict("no_clear_answer", "process_died"), now))
         case Looked():
             _require(delivery, event, State.UNCERTAIN)
             return _looked(delivery, event, now, policy)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adapters.base import Address, Lane, TenantId, TraceStep
-from notify.delivery import Delivery, OnUncertain, State
+from notify.delivery import Delivery, OnUncertain, State, Verdict
 from notify.ids import new_id
 from storage.deliveries import QueuedRow
 
@@ -68,6 +68,7 @@ def item_from_row(row: QueuedRow, request: OpenRequest, lane: Lane, prepared: ob
         repairs=row.repairs,
         on_uncertain=request.on_uncertain,
         address=address,
+        verdict=Verdict(row.reason, row.code or "", row.detail or "", row.remedy or "") if row.reason else None,
     )
     trace = [TraceStep(**step) for step in json.loads(row.trace)] if row.trace else []
     return Item(row, request, delivery, prepared, trace, was=state, term=term, wire_started_at=row.wire_started_at)

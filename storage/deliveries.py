@@ -39,6 +39,10 @@ class QueuedRow:
     service_url: str | None
     payload: bytes | None
     wire_started_at: float | None
+    reason: str | None
+    code: str | None
+    detail: str | None
+    remedy: str | None
     trace: str | None
 
 
@@ -233,7 +237,15 @@ async def recover(tx: AsyncConnection, key: Key, *, term: int, now: float) -> in
     result = await tx.execute(
         update(table)
         .where(_open(key), table.c.state == "sending", table.c.term < term)
-        .values(state="uncertain", term=term, next_at=now, reason="process_died", code="", detail="", remedy="")
+        .values(
+            state="uncertain",
+            term=term,
+            next_at=now,
+            reason="no_clear_answer",
+            code="process_died",
+            detail=None,
+            remedy=None,
+        )
     )
     return result.rowcount
 

@@ -307,7 +307,7 @@ class TestUncertain:
         """What was in flight when its process died is in doubt, never ready."""
         found = after(delivery(State.SENDING), ProcessDied()).delivery
 
-        assert (State.UNCERTAIN, Verdict("process_died")) == (found.state, found.verdict)
+        assert (State.UNCERTAIN, Verdict("no_clear_answer", "process_died")) == (found.state, found.verdict)
 
     def test_found(self) -> None:
         """A message that is found on the platform is sent."""

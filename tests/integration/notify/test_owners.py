@@ -7,21 +7,24 @@ import contextlib
 import secrets
 import sqlite3
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 
 import psycopg
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, update
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import Pool
 
-from adapters.base import MethodPace, Outcome, Sent
+from adapters.base import LookLater, MethodPace, Outcome, Sent, Uncertain
 from notify.ledger import Batch, Ledger
 from storage import lanes
 from storage.engine import Database
+from storage.tables import deliveries
 from tests.integration.notify.kit import (
     HOME,
+    THROTTLED,
+    UNCLEAR,
     Looking,
     People,
     Platform,
@@ -81,7 +84,8 @@ class TestTerm:
             await first.closed(request)
             found = await row(database, request)
 
-        assert (found["state"], found["reason"], len(platform.calls)) == ("unconfirmed", "no_clear_answer", 1)
+        assert (found["state"], found["reason"], found["code"]) == ("unconfirmed", "no_clear_answer", "process_died")
+        assert len(platform.calls) == 1
 
     async def test_every_write_is_fenced(self, database: Database) -> None:
         """Under an old term nothing at all is written: no result, no pause, no lesson, no renewal."""
@@ -124,6 +128,24 @@ class TestTerm:
         assert Counter(each["state"] for each in found) == {"sent": 12, "unconfirmed": 8}
         assert (record.succeeded, len(platform.calls)) == (12, 20)
 
+    async def test_a_new_owner_keeps_what_was_known(self, database: Database) -> None:
+        """What the platform answered before a restart still stands in the result after it."""
+        platform, looker = Platform(), Looking(deque([LookLater(60.0, THROTTLED)]))
+        platform.will("UANN", Uncertain(UNCLEAR))
+        async with serving(database, platform, looker=looker) as server:
+            await server.install(HOME)
+            await server.know(["ann@x.example"])
+            request = await server.accept(["ann@x.example"])
+            await until(lambda: _waits(database, request), "the look is postponed")
+            await server.runner.stop(grace=1.0)
+        async with database.write() as tx:
+            await tx.execute(update(deliveries).values(next_at=1.0))
+        async with serving(database, platform) as server:
+            await server.closed(request)
+            found = await row(database, request)
+
+        assert (found["state"], found["code"], found["detail"]) == ("unconfirmed", "http_502", "Bad gateway")
+
 
 async def _none(server: Server) -> bool:
     return server.drain() is None
@@ -131,6 +153,10 @@ async def _none(server: Server) -> bool:
 
 async def _final(database: Database, request: str, count: int) -> bool:
     return sum(each["final_at"] is not None for each in await rows(database, request)) >= count
+
+
+async def _waits(database: Database, request: str) -> bool:
+    return bool((await row(database, request))["next_at"] > time.time() + 30.0)
 
 
 class TestStop:

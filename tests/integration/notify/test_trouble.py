@@ -17,6 +17,7 @@ from adapters.base import (
     Gate,
     Look,
     LookLater,
+    MethodPace,
     NotSent,
     NotThere,
     Outcome,
@@ -54,7 +55,7 @@ def throttled(seconds: float) -> NotSent:
 class TestThrottled:
     async def test_waits_and_burns_nothing(self, database: Database) -> None:
         """After a 429 nothing leaves for the time it gave, and nobody loses an attempt."""
-        platform = Platform(in_flight=1)
+        platform = Platform(pace=MethodPace(500.0, 1.0), in_flight=1)
         platform.will(user_id(crowd(10)[3]), throttled(0.4))
         async with serving(database, platform) as server:
             await server.install(HOME)
