@@ -99,7 +99,7 @@ def two(pair: Platforms, starting: Starting) -> Two:
         on_teams = channel == MSTEAMS
         notifier = bot(msteams=teams_side(**MULTI_TENANT)) if on_teams else bot(slack=slack_oauth())
         async with starting(pair, notifier) as opened:
-            await opened.connect(pair, DEFAULT_MULTI_TENANT_APP_ID)
+            await opened.connect(pair, channel, teams_app=DEFAULT_MULTI_TENANT_APP_ID)
             for number in (0, 1):
                 if on_teams:
                     place = {"app_id": DEFAULT_MULTI_TENANT_APP_ID, "tenant": tenant_id(number)}
