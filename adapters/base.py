@@ -8,7 +8,8 @@ on the side that raised them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Any, NewType, Protocol
@@ -172,6 +173,10 @@ class ChannelPace:
     in_flight: int
     learns: bool = False  # the send bucket's ceiling is undisclosed and is learnt from 429s
     opens: bool = False  # a conversation must be opened before the first send to a person
+
+
+TOO_LATE: ContextVar[Callable[[], bool] | None] = ContextVar("too_late", default=None)
+"""Whether the right to send has run out since the send was released; asked right before a body is written."""
 
 
 class Gate(Protocol):

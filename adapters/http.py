@@ -10,13 +10,16 @@ A call ends in an `Answer`, or raises one of two errors that say whether the pla
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
+
+from adapters.base import TOO_LATE
 
 MAX_RETRY_AFTER = 3600.0
 MAX_ANSWER = 1024 * 1024
@@ -87,6 +90,24 @@ _BEFORE_WRITING = (
 )
 
 
+class _Fenced(aiohttp.BytesPayload):
+    """A body that asks, at the last moment before it is written, whether it may still leave.
+
+    aiohttp writes it in a task of its own, one turn of the loop after the call has begun, and the head together with
+    it; a process that was frozen in between must send neither.
+    """
+
+    def __init__(self, body: bytes, too_late: Callable[[], bool]) -> None:
+        super().__init__(body)
+        self._too_late = too_late
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        """Write the body, unless it is too late; then the connection fails."""
+        if self._too_late():
+            raise TimeoutError("the right to send has run out")
+        await super().write_with_length(writer, content_length)
+
+
 async def call(
     session: aiohttp.ClientSession,
     method: str,
@@ -99,9 +120,11 @@ async def call(
     proxy: str | None = None,
 ) -> Answer:
     """Make one call: no redirect is followed, the deadline is total, the answer is bounded after decompression."""
+    too_late = TOO_LATE.get()
+    body_of_call = _Fenced(data, too_late) if too_late is not None and isinstance(data, bytes) else data
     try:
         async with session.request(
-            method, url, headers=headers, data=data, timeout=timeout, allow_redirects=False, proxy=proxy
+            method, url, headers=headers, data=body_of_call, timeout=timeout, allow_redirects=False, proxy=proxy
         ) as response:
             body = await _read(response, limit)
             return Answer(response.status, response.headers, body or b"", whole=body is not None)

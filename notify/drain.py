@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
 from adapters.base import (
+    TOO_LATE,
     BotId,
     Channel,
     DeliveryId,
@@ -465,6 +466,8 @@ class Drain:
             if self._is_overdue():
                 self._frozen()
                 return
+            if not self._shop.database.is_sqlite:
+                TOO_LATE.set(self._is_overdue)
             outcome = await self._shop.channel.send(BotId(self.lane.bot), address, item.prepared, DeliveryId(item.id))
         except asyncio.CancelledError:
             raise
