@@ -62,11 +62,9 @@ class Ledger:
     async def commit(self, batch: Batch, *, now: float) -> list[str]:
         """Write a batch; returns the requests it closed. Raises LaneLost, and the database's own errors."""
         try:
-            async with self._database.write() as tx:
-                return await self._write(tx, batch, now)
+            return await self._database.transact(lambda tx: self._write(tx, batch, now))
         except deliveries.GuardFailed:
-            async with self._database.write() as tx:
-                return await self._write_singly(tx, batch, now)
+            return await self._database.transact(lambda tx: self._write_singly(tx, batch, now))
 
     async def renew(self) -> None:
         """Keep the claim of an idle lane. Raises LaneLost."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, Select, and_, func, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, RowMapping, Select, and_, bindparam, func, literal_column, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.tables import chores, deliveries
@@ -51,11 +51,27 @@ def _key(key: Key) -> ColumnElement[bool]:
     return and_(table.c.bot_id == key[0], table.c.channel == key[1], table.c.tenant_id == key[2])
 
 
+_CLOCKS: Mapping[str, ColumnElement[float]] = {
+    "sqlite": literal_column("((julianday('now') - 2440587.5) * 86400.0)"),
+    "postgresql": literal_column("extract(epoch from clock_timestamp())::float8"),
+}
+
+_FENCES = {  # built once: every commit of a drain begins with one
+    dialect: update(table)
+    .where(
+        table.c.bot_id == bindparam("bot"),
+        table.c.channel == bindparam("of_channel"),
+        table.c.tenant_id == bindparam("tenant"),
+        table.c.term == bindparam("its_term"),
+    )
+    .values(expires_at=clock + bindparam("ttl"))
+    for dialect, clock in _CLOCKS.items()
+}
+
+
 def _clock(tx: AsyncConnection) -> ColumnElement[float]:
     """The database's own clock, epoch seconds."""
-    if tx.dialect.name == "sqlite":
-        return literal_column("((julianday('now') - 2440587.5) * 86400.0)")
-    return literal_column("extract(epoch from clock_timestamp())::float8")
+    return _CLOCKS[tx.dialect.name]
 
 
 async def claim(tx: AsyncConnection, key: Key, *, owner: str, ttl: float) -> Claim | None:
@@ -77,7 +93,8 @@ async def claim(tx: AsyncConnection, key: Key, *, owner: str, ttl: float) -> Cla
 
 async def fence(tx: AsyncConnection, key: Key, *, term: int, ttl: float) -> None:
     """Renew the claim inside a writing transaction. Raises LaneLost when the term is not ours any more."""
-    result = await tx.execute(update(table).where(_key(key), table.c.term == term).values(expires_at=_clock(tx) + ttl))
+    owned = {"bot": key[0], "of_channel": key[1], "tenant": key[2], "its_term": term}
+    result = await tx.execute(_FENCES[tx.dialect.name], owned | {"ttl": ttl})
     if result.rowcount != 1:
         raise LaneLost(f"lane {'/'.join(key)} was taken over; term {term} is over")
 

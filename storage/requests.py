@@ -81,6 +81,29 @@ async def of_ids(tx: AsyncConnection, ids: Sequence[str]) -> dict[str, tuple[Req
     return {row.id: (RequestRow(*tuple(row)[:-2]), bytes(row.payload), row.options) for row in rows.all()}
 
 
+def _verdict() -> Any:  # SQLAlchemy types a CASE over literals as Any
+    return case(
+        (table.c.succeeded == table.c.total, "SUCCESS"), (table.c.succeeded == 0, "FAILURE"), else_="PARTIAL_SUCCESS"
+    )
+
+
+_count = (
+    update(table)
+    .where(table.c.id == bindparam("rid"))
+    .values(
+        done=table.c.done + bindparam("final"),
+        succeeded=table.c.succeeded + bindparam("ok"),
+        changed_at=bindparam("now"),
+    )
+)
+
+_close = (
+    update(table)
+    .where(table.c.id == bindparam("rid"), table.c.done == table.c.total, table.c.status == OPEN)
+    .values(status=_verdict(), closed_at=bindparam("now"), times_closed=table.c.times_closed + 1)
+)
+
+
 async def count_results(
     tx: AsyncConnection, results: Mapping[str, tuple[int, int]], *, now: float, touched: Sequence[str] = ()
 ) -> list[str]:
@@ -93,24 +116,9 @@ async def count_results(
     changes += [{"rid": key, "final": 0, "ok": 0, "now": now} for key in touched if key not in results]
     if not changes:
         return []
-    await tx.execute(
-        update(table)
-        .where(table.c.id == bindparam("rid"))
-        .values(
-            done=table.c.done + bindparam("final"),
-            succeeded=table.c.succeeded + bindparam("ok"),
-            changed_at=bindparam("now"),
-        ),
-        changes,
-    )
-    closed = await tx.execute(
-        update(table)
-        .where(table.c.id.in_([change["rid"] for change in changes]), table.c.done == table.c.total)
-        .where(table.c.status == OPEN)
-        .values(status=_verdict(), closed_at=now, times_closed=table.c.times_closed + 1)
-        .returning(table.c.id)
-    )
-    return [row.id for row in closed]
+    await tx.execute(_count, changes)
+    closes = [(str(change["rid"]), await tx.execute(_close, {"rid": change["rid"], "now": now})) for change in changes]
+    return [key for key, result in closes if result.rowcount]
 
 
 async def recount(tx: AsyncConnection, request_id: str, *, now: float, succeeded: int) -> None:
@@ -119,12 +127,6 @@ async def recount(tx: AsyncConnection, request_id: str, *, now: float, succeeded
         update(table).where(table.c.id == request_id).values(succeeded=table.c.succeeded + succeeded, changed_at=now)
     )
     await tx.execute(update(table).where(table.c.id == request_id, table.c.status != OPEN).values(status=_verdict()))
-
-
-def _verdict() -> Any:  # SQLAlchemy types a CASE over literals as Any
-    return case(
-        (table.c.succeeded == table.c.total, "SUCCESS"), (table.c.succeeded == 0, "FAILURE"), else_="PARTIAL_SUCCESS"
-    )
 
 
 async def log(tx: AsyncConnection, request_id: str) -> Sequence[RowMapping]:
