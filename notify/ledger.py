@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -64,7 +64,10 @@ class Ledger:
         try:
             return await self._database.transact(lambda tx: self._write(tx, batch, now))
         except deliveries.GuardFailed:
-            return await self._database.transact(lambda tx: self._write_singly(tx, batch, now))
+            closed = await self._database.transact(lambda tx: self._write_singly(tx, batch.results, now))
+            rest = replace(batch, results=[])  # by itself: whatever stops it, the results are safe
+            await self._database.transact(lambda tx: self._write(tx, rest, now))
+            return closed
 
     async def renew(self) -> None:
         """Keep the claim of an idle lane. Raises LaneLost."""
@@ -80,28 +83,37 @@ class Ledger:
         await lanes.fence(tx, self.key, term=self.term, ttl=self._ttl)
         await deliveries.record(tx, [result_columns(item) for item in batch.results if item.was not in WAITING])
         await deliveries.settle(tx, [result_columns(item) for item in batch.results if item.was in WAITING])
-        return await self._write_rest(tx, batch, batch.results, now)
+        closed = await self._count(tx, batch.results, now)
+        await self._write_rest(tx, batch, now)
+        if batch.results:
+            failpoints.reach("record.before_commit")
+        if batch.intents:
+            failpoints.reach("intent.before_commit")
+        return closed
 
-    async def _write_singly(self, tx: AsyncConnection, batch: Batch, now: float) -> list[str]:
+    async def _write_singly(self, tx: AsyncConnection, results: Sequence[Item], now: float) -> list[str]:
         """The slow way: each result by itself, leaving out rows that something else has finished."""
         await lanes.fence(tx, self.key, term=self.term, ttl=self._ttl)
         written = []
-        for item in batch.results:
+        for item in results:
             write = deliveries.settle if item.was in WAITING else deliveries.record
             try:
                 await write(tx, [result_columns(item)])
             except deliveries.GuardFailed:
                 continue
             written.append(item)
-        return await self._write_rest(tx, batch, written, now)
+        return await self._count(tx, written, now)
 
-    async def _write_rest(self, tx: AsyncConnection, batch: Batch, written: Sequence[Item], now: float) -> list[str]:
+    async def _count(self, tx: AsyncConnection, written: Sequence[Item], now: float) -> list[str]:
+        """Duplicates and counts of what was written; returns the requests that this closed."""
         await deliveries.mirror(
             tx, [result_columns(item) for item in written if item.row.copies and item.delivery.state in FINAL]
         )
         if written:
             failpoints.reach("record.before_progress")
-        closed = await requests_store.count_results(tx, _counts(written), now=now)
+        return await requests_store.count_results(tx, _counts(written), now=now)
+
+    async def _write_rest(self, tx: AsyncConnection, batch: Batch, now: float) -> None:
         await deliveries.move(tx, [_move_columns(move, now) for move in batch.moves])
         await deliveries.intend(tx, [intent_columns(item, term=self.term, now=now) for item in batch.intents])
         if batch.pause is not None:
@@ -110,11 +122,6 @@ class Ledger:
             await lanes.resume(tx, self.key)
         if batch.learned is not None:
             await lanes.remember(tx, self.key, batch.learned)
-        if written:
-            failpoints.reach("record.before_commit")
-        if batch.intents:
-            failpoints.reach("intent.before_commit")
-        return closed
 
 
 def _counts(written: Sequence[Item]) -> dict[str, tuple[int, int]]:

@@ -17,11 +17,15 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import Pool
 
 from adapters.base import LookLater, MethodPace, Outcome, Sent, Uncertain
-from notify.ledger import Batch, Ledger
+from notify.delivery import NotReachable, OnUncertain, Policy, Verdict, step
+from notify.item import OpenRequest, item_from_row
+from notify.ledger import Batch, Ledger, Move
+from storage import deliveries as delivery_store
 from storage import lanes
 from storage.engine import Database
 from storage.tables import deliveries
 from tests.integration.notify.kit import (
+    ELSEWHERE,
     HOME,
     THROTTLED,
     UNCLEAR,
@@ -105,6 +109,33 @@ class TestTerm:
         async with database.read() as tx:
             assert await lanes.get_pause(tx, KEY) is None
             assert len(await lanes.owners(tx)) == 1
+
+    async def test_a_result_does_not_depend_on_a_move(self, database: Database) -> None:
+        """A row that has gone on in another lane meanwhile costs none of the results written beside its move."""
+        server = build(database, Platform(), People())
+        await server.install(HOME)
+        request = await server.accept(["ann@x.example", "bob@x.example"])
+        async with database.write() as tx:
+            claim = await lanes.claim(tx, KEY, owner="a" * 16, ttl=30.0)
+            await tx.execute(
+                update(deliveries).where(deliveries.c.position == 1).values(tenant_id="T2", state="sending")
+            )
+        assert claim is not None
+        async with database.read() as tx:
+            (opened,) = await delivery_store.open_requests(tx, KEY, after_seq=0)
+            (ann,) = await delivery_store.load(tx, KEY, request, after_seq=0, now=time.time(), limit=9)
+            (bob,) = await delivery_store.in_state(tx, (*KEY[:2], "T2"), "sending", limit=9)
+        whole = OpenRequest(request, opened.client_id, 2, "resolve", opened.deadline_at, OnUncertain.HOLD, None)
+        refused, moved = (item_from_row(each, whole, server.lane(), None, term=claim.term) for each in (ann, bob))
+        refused.delivery = step(
+            refused.delivery, NotReachable(Verdict("person_not_found")), now=1.0, policy=Policy()
+        ).delivery
+        ledger = Ledger(database, server.lane(), claim.term)
+        with pytest.raises(delivery_store.GuardFailed):
+            await ledger.commit(Batch(results=[refused], moves=[Move(moved, ELSEWHERE, "[]")]), now=1.0)
+
+        assert [each["state"] for each in await rows(database, request)] == ["refused", "sending"]
+        assert (await server.record(request)).done == 1
 
     async def test_what_was_in_flight_is_looked_for(self, database: Database) -> None:
         """X06-X10: rows that an old term left `sending` are uncertain to the next owner, never ready."""
