@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -297,34 +298,52 @@ class Process:
     """Every line of both outputs as it was written."""
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
     _readers: list[asyncio.Task[None]] = field(default_factory=list)
+    _open: int = 0
 
     def listen(self) -> None:
         """Begin to take down what the process writes."""
         for stream in (self.child.stdout, self.child.stderr):
             assert stream is not None
+            self._open += 1
             self._readers.append(asyncio.create_task(self._read(stream)))
 
     async def _read(self, stream: asyncio.StreamReader) -> None:
         async for raw in stream:
             line = raw.decode()
             self.output.append(line)
-            async with self._news:
-                if line.startswith("{"):
-                    self.events.append(json.loads(line))
-                self._news.notify_all()
+            if line.startswith("{"):
+                self.events.append(json.loads(line))
+            await self._tell()
+        self._open -= 1
+        await self._tell()
+
+    async def _tell(self) -> None:
+        async with self._news:
+            self._news.notify_all()
 
     async def until(self, action: str, seconds: float = PATIENCE) -> Json:
-        """The first event of this action, as soon as it was logged."""
+        """The first event of this action, as soon as it was logged (in JSON)."""
 
-        def seen() -> bool:
-            return any(event["action"] == action for event in self.events) or all(task.done() for task in self._readers)
+        def found() -> Json | None:
+            return next((event for event in self.events if event["action"] == action), None)
 
-        async with self._news:
-            async with asyncio.timeout(seconds):
-                await self._news.wait_for(seen)
-        found = next((event for event in self.events if event["action"] == action), None)
-        assert found is not None, f"ended without {action}:\n{''.join(self.output)[-4000:]}"
-        return found
+        await self._until(lambda: found() is not None, seconds)
+        event = found()
+        assert event is not None, f"ended without {action}:\n{''.join(self.output)[-4000:]}"
+        return event
+
+    async def address(self, seconds: float = PATIENCE) -> str:
+        """Where it listens, as soon as it says so in its log."""
+        await self._until(lambda: any("listening" in line for line in self.output), seconds)
+        found = next((line for line in self.output if "listening" in line), "")
+        match = re.search(r"http://127\.0\.0\.1:\d+", found)
+        assert match is not None, f"ended without listening:\n{''.join(self.output)[-4000:]}"
+        return match.group()
+
+    async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
+        """Wait for the condition, or the end of all output."""
+        async with self._news, asyncio.timeout(seconds):
+            await self._news.wait_for(lambda: condition() or self._open == 0)
 
     def signal(self, number: int) -> None:
         """Send a signal to the process."""
@@ -352,13 +371,14 @@ class Child:
     http: aiohttp.ClientSession
     started: list[Process] = field(default_factory=list)
 
-    async def start(self, environment: Mapping[str, str] | None = None, *arguments: str) -> tuple[Process, Herald]:
+    async def start(
+        self, environment: Mapping[str, str] | None = None, *, log_format: str = "json"
+    ) -> tuple[Process, Herald]:
         """Start it and wait until it listens."""
-        command = (sys.executable, str(ROOT / "app.py"), *(arguments or ("serve",)), "--config", str(self.path))
         child = await asyncio.create_subprocess_exec(
-            *command,
-            "--log-format",
-            "json",
+            sys.executable,
+            str(ROOT / "app.py"),
+            *("serve", "--config", str(self.path), "--log-format", log_format),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=2**22,
@@ -367,8 +387,7 @@ class Child:
         process = Process(child)
         process.listen()
         self.started.append(process)
-        event = await process.until("listening", 60.0)
-        return process, Herald(event["address"], self.http)
+        return process, Herald(await process.address(), self.http)
 
 
 @asynccontextmanager
