@@ -22,7 +22,7 @@ from typing import Any, TypeVar, cast
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -34,8 +34,9 @@ IDLE_IN_TRANSACTION_MS = 10_000
 
 T = TypeVar("T")
 
-UNAVAILABLE = (DBAPIError, PoolTimeout, OSError)
-"""What a database that is locked, full, gone or restarting raises; everything else is our own mistake."""
+UNAVAILABLE = (OperationalError, InterfaceError, InternalError, PoolTimeout, OSError)
+"""What a database that is locked, full, gone or restarting raises; everything else is our own mistake, and repeating
+it would not help."""
 
 
 def describe(error: BaseException) -> str:

@@ -1,0 +1,39 @@
+"""Processes that die, against platforms that remember."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.crash.child import Servers, servers
+from tests.crash.judge import Scene
+from tests.harness.platforms import CHANNELS, Platforms, simulated
+
+
+@pytest.fixture(params=CHANNELS)
+def channel(request: pytest.FixtureRequest) -> str:
+    """Each test that asks for a channel runs once on each."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+async def platforms() -> AsyncIterator[Platforms]:
+    """One tenant, one workspace, 100 people, no limits."""
+    async with simulated() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def processes(tmp_path: Path) -> AsyncIterator[Servers]:
+    """Starts processes; ends those that are left."""
+    async with servers(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def scene(channel: str, platforms: Platforms, processes: Servers, tmp_path: Path, database_url: str) -> Scene:
+    """One channel, one database, one simulator."""
+    return Scene(channel, platforms, processes, tmp_path, database_url)
