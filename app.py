@@ -230,7 +230,7 @@ def _shops(
             resolver=Resolver(database, source, clock=CLOCKS.wall),
             looker=looker,
             chores=ChoreBook(database, handlers, clock=CLOCKS.wall),
-            policy=Policy(max_attempts=settings.delivery.max_attempts),
+            policy=Policy(max_attempts=settings.delivery.max_attempts, settle_seconds=settings.delivery.settle_seconds),
             clocks=CLOCKS,
             wake=runner.wake,
             claim_seconds=settings.server.claim_seconds,

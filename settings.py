@@ -525,6 +525,8 @@ class Delivery(Table):
 
     deadline_hours: float = Field(default=24.0, gt=0, le=168)
     max_attempts: int = Field(default=5, ge=1, le=100)
+    # so long after an unanswered call began the platform may still store its message: absence is believed only then
+    settle_seconds: float = Field(default=60.0, ge=0, le=600)
     retention_days: int = Field(default=30, ge=1, le=3650)  # also how long an Idempotency-Key is remembered
 
 

@@ -57,6 +57,7 @@ class Policy:
     backoff_cap: float = 60.0
     look_pause: float = 5.0
     looks_until_absent: int = 2
+    settle_seconds: float = 60.0  # so long after a call began its message may still be stored
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,9 @@ from adapters.base import (
     NotSent,
     NotThere,
     Outcome,
+    Refused,
     SeenAs,
+    Sent,
     Uncertain,
 )
 from identity.resolver import Resolver
@@ -65,6 +67,7 @@ DATABASE_RETRY_SECONDS = 1.0
 EXPIRED_AT_ONCE = 500
 LOOKS_AT_ONCE = 4
 LOOK_AGAIN_SECONDS = 30.0
+UNCLEAR_MOST = 5  # unclear answers in a row after which the lane slows down to one at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,7 @@ class Drain:
         self._lead = 0.0
         self._answer_takes = 0.0
         self._gates_turn = False
+        self._unclear_in_a_row = 0
         self._abandoned = False
         self._wakeup = asyncio.Event()
         self._stopping = self._failed = False
@@ -141,9 +145,9 @@ class Drain:
     async def run(self) -> None:
         """Work until nothing is left or `stop` is called. Raises LaneLost when the lane was taken over."""
         await self._recover()
-        self._spawn(self.feed.run())
-        self._spawn(self._upkeep())
-        self._spawn(self._shop.chores.run(self.lane, self._chore_gate, self.feed.chores_wanted, self.wake_pump))
+        self.spawn(self.feed.run())
+        self.spawn(self._upkeep())
+        self.spawn(self._shop.chores.run(self.lane, self._chore_gate, self.feed.chores_wanted, self.wake_pump))
         try:
             await self._pump()
             if self._failed:
@@ -215,10 +219,12 @@ class Drain:
                 extra={"action": "database_unavailable", "lane": str(self.lane), "error": describe(error)},
             )
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a part of the drain's work beside it; if it breaks, the drain ends and is started afresh."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -252,7 +258,7 @@ class Drain:
             await self._sleep(LINGER_SECONDS if quiet_since is not None else None)
 
     def _is_done(self) -> bool:
-        return not (self._flying or self._results or self._looking or self.feed.busy or self.paused)
+        return not (self._flying or self._results or self._looking or self.feed.busy)
 
     async def _sleep(self, most: float | None) -> None:
         """Until something happens or the next moment that matters."""
@@ -289,13 +295,19 @@ class Drain:
             return self._release_probe()
         if self._must_step_back():
             return []
+        if self._is_doubtful():
+            slots = 1 - len(self._flying)
         now = self._shop.clocks.monotonic()
-        count = self.pacer.send.available(now + self._lead, min(slots, len(self.feed.ready)))
+        count = self.pacer.send.available(now + self._lead, max(min(slots, len(self.feed.ready)), 0))
         group = self._pop(count)
         if group:
             self._gates_turn = True
             self.pacer.took_send(now + self._lead, len(group))
         return group
+
+    def _is_doubtful(self) -> bool:
+        """So many unclear answers came in a row that the platform must be broken: one at a time until it is not."""
+        return self._unclear_in_a_row >= UNCLEAR_MOST
 
     def _must_step_back(self) -> bool:
         """Sends and the other calls of their bucket (openings, look-ups) take turns while both wait."""
@@ -392,7 +404,7 @@ class Drain:
             return
         started = self._shop.clocks.monotonic()
         try:
-            closed = await self._ledger.commit(batch, now=self._shop.clocks.wall())
+            written = await self._ledger.commit(batch, now=self._shop.clocks.wall())
         except BaseException:
             self._results = results + self._results
             self.feed.return_moves(batch.moves)
@@ -406,15 +418,18 @@ class Drain:
         if batch.moves:
             failpoints.reach("lane.moved")
         for item in results:
-            self._after_write(item)
+            if item.id in written.overtaken:
+                self.feed.gone(item)  # evidence was faster: it is final
+            else:
+                self._after_write(item)
         moved_to: set[Lane] = set()
         for move in batch.moves:
             self.feed.gone(move.item)
             moved_to.add(replace(self.lane, tenant=move.to))
         for lane in moved_to:
             self._shop.wake(lane, True)
-        self._shop.metrics.closed.inc(len(closed))
-        for request_id in closed:
+        self._shop.metrics.closed.inc(len(written.closed))
+        for request_id in written.closed:
             log.info("request closed", extra={"action": "request_closed", "request": request_id})
 
     def _show_again(self, pause: lanes.Pause | None, resume: bool) -> None:
@@ -469,8 +484,10 @@ class Drain:
             if not self._shop.database.is_sqlite:
                 TOO_LATE.set(self._is_overdue)
             outcome = await self._shop.channel.send(BotId(self.lane.bot), address, item.prepared, DeliveryId(item.id))
-        except asyncio.CancelledError:
-            raise
+        except asyncio.CancelledError as error:
+            if self._abandoned:
+                raise
+            outcome = Uncertain(_internal(error))  # nobody of ours cancelled it: what it came to is not known
         except Exception as error:
             log.exception("adapter failed", extra={"action": "adapter_failed", "delivery": item.id})
             outcome = Uncertain(_internal(error))
@@ -487,16 +504,37 @@ class Drain:
         """What an answer says about the lane as a whole."""
         item.probe = False
         match outcome:
+            case Uncertain():
+                self._unclear_in_a_row += 1
+                if self._is_doubtful():
+                    self.hold_sends(None)
             case NotSent(fault) if fault.klass is FaultClass.CONFIGURATION or not fault.costs_attempt:
                 return
-            case _:
+            case Sent() | Refused() | NotSent():
+                self._unclear_in_a_row = 0
                 self.answered_well()
+            case _:
+                assert_never(outcome)
+
+    def hold_sends(self, retry_after: float | None) -> None:
+        """Nothing leaves for a while, longer each time until an answer is good; teaches nothing about the pace."""
+        until = self.pacer.hold(None, self._shop.clocks.monotonic(), retry_after, lesson=False)
+        log.warning(
+            "lane held",
+            extra={
+                "action": "lane_held",
+                "lane": str(self.lane),
+                "seconds": round(until - self._shop.clocks.monotonic(), 1),
+            },
+        )
 
     def apply(self, item: Item, event: machine.Event) -> None:
         """Run the machine and do what it asks; a changed stored state waits for the next commit."""
         before = item.delivery
         step = self._step(item, event, self._shop.clocks.wall())
         item.delivery = step.delivery
+        if item.delivery.state is State.REFUSED and _refusal(event) is not None:
+            self._try_elsewhere(item, event)
         for effect in step.effects:
             self._do(effect, item, before)
         if _must_be_written(item):
@@ -505,6 +543,14 @@ class Drain:
             self._results.append(item)
             item.unwritten = True
         self._wakeup.set()
+
+    def _try_elsewhere(self, item: Item, event: machine.Event) -> None:
+        """A person whom this tenant does not know may be another tenant's: back to be moved there."""
+        fault = _refusal(event)
+        if fault is not None and self.feed.goes_elsewhere(item, fault):
+            item.elsewhere = Verdict(fault.reason, fault.code, fault.detail, fault.remedy)
+            now = self._shop.clocks.wall()
+            item.delivery = replace(item.delivery, state=State.ACCEPTED, address=None, next_at=now, final_at=None)
 
     def _step(self, item: Item, event: machine.Event, now: float) -> machine.Step:
         return machine.step(item.delivery, event, now=now, policy=self._shop.policy, jitter=self._shop.clocks.jitter())
@@ -654,17 +700,24 @@ class Drain:
         """Ask the platform whether an uncertain delivery arrived, where that is possible."""
         if item.id not in self._looking:
             self._looking.add(item.id)
-            self._spawn(self._look(item))
+            self.spawn(self._look(item))
 
     async def _look(self, item: Item) -> None:
         try:
-            await self._wait_until(item.delivery.next_at)
+            await self._wait_until(self._next_look(item))
             async with self._looks:
                 event = await self._ask(item)
         finally:
             self._looking.discard(item.id)
         if item.delivery.state is State.UNCERTAIN:
             self.apply(item, event)  # written first; a further look follows the write
+
+    def _next_look(self, item: Item) -> float | None:
+        """The look that may prove absence comes when the call can no longer be stored."""
+        policy, started = self._shop.policy, item.wire_started_at
+        if item.delivery.looks + 1 < policy.looks_until_absent or started is None:
+            return item.delivery.next_at
+        return max(item.delivery.next_at or 0.0, started + policy.settle_seconds)
 
     async def _ask(self, item: Item) -> machine.Event:
         address = item.delivery.address
@@ -726,13 +779,20 @@ class Drain:
                 self.apply(item, machine.DeadlinePassed())
 
 
+def _refusal(event: machine.Event) -> Fault | None:
+    """The fault of a refusal on the wire."""
+    if isinstance(event, machine.Answered) and isinstance(event.outcome, Refused):
+        return event.outcome.fault
+    return None
+
+
 def _must_be_written(item: Item) -> bool:
     """Waiting states live in memory until an intent or a result; everything else is written before it counts."""
     waiting = item.delivery.state in machine.WAITING
     return not (waiting and item.was in machine.WAITING) and item.delivery.state is not State.SENDING
 
 
-def _internal(error: Exception) -> Fault:
+def _internal(error: BaseException) -> Fault:
     return Fault(
         FaultClass.UNCERTAIN,
         "no_clear_answer",

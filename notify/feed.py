@@ -84,6 +84,7 @@ class Feed:
         self._moves: list[Move] = []
         self._hunger = asyncio.Event()
         self._healings = 0
+        self._starts = 0  # how often reading began anew; what was read before that is thrown away
 
     # ------------------------------------------------------------------ what the drain asks
 
@@ -110,6 +111,7 @@ class Feed:
 
     def put_back(self, item: Item) -> None:
         """A delivery whose intent was not committed keeps its place."""
+        _mark(item, stuck=False)
         self.ready.put_back(item.request.client_id, item.request.id, item.request.total, item)
         self._drain.wake_pump()
 
@@ -118,8 +120,10 @@ class Feed:
         now = self._shop.clocks.wall()
         due = item.delivery.next_at or now
         if due > now:
+            _mark(item, stuck=True)
             heapq.heappush(self._later, (due, next(self._ticket), item))
         elif item.delivery.state is State.ACCEPTED:
+            _mark(item, stuck=False)
             self._unresolved.append(item)
         else:
             self.put_back(item)
@@ -129,6 +133,7 @@ class Feed:
         """A delivery is final and written, or belongs to another lane now."""
         if self._held.pop(item.id, None) is None:
             return
+        _mark(item, stuck=False)
         request = item.request
         request.loaded -= 1
         request.remaining -= 1
@@ -154,7 +159,7 @@ class Feed:
 
     def forget(self, item: Item, address: Address, repair: Repair) -> None:
         """What was stored about a person proved stale."""
-        task = asyncio.create_task(self._forget(address, person=repair is Repair.IDENTITY))
+        task = self._drain.spawn(self._forget(address, person=repair is Repair.IDENTITY))
         self._forgetting.add(task)
         task.add_done_callback(self._forgetting.discard)
 
@@ -272,6 +277,7 @@ class Feed:
 
     def _start_over(self) -> None:
         """Read the lane from its oldest row again; what is in memory is passed over."""
+        self._starts += 1
         self._last_seq = 0
         for request in self._requests.values():
             request.cursor, request.exhausted = 0, False
@@ -281,7 +287,7 @@ class Feed:
     async def _find_requests(self) -> None:
         """Requests with open rows in the lane that are not known yet, and when the next postponed row is due."""
         self._rescan = False
-        now = self._shop.clocks.wall()
+        now, start = self._shop.clocks.wall(), self._starts
         try:
             async with self._shop.database.read() as tx:
                 found = await deliveries.open_requests(tx, self._key, after_seq=self._last_seq)
@@ -289,6 +295,9 @@ class Feed:
         except UNAVAILABLE:
             self._rescan = True
             raise
+        if start != self._starts:
+            self._rescan = True
+            return
         for row in found:
             self._last_seq = max(self._last_seq, row.last_seq)
             if row.request_id not in self._requests:
@@ -306,7 +315,7 @@ class Feed:
             total=row.total,
             identity_type=row.identity_type,
             deadline_at=row.deadline_at,
-            on_uncertain=OnUncertain(options.get("onUncertain", OnUncertain.HOLD)),
+            on_uncertain=_on_uncertain(options.get("onUncertain")),
             prepared=self._shop.channel.prepare(orjson.loads(row.payload)),
             remaining=row.remaining,
         )
@@ -315,15 +324,17 @@ class Feed:
         """The request that should be loaded next: the smallest of those that run low."""
         if len(self._held) >= MEMORY_MOST:
             return None
-        low = [r for r in self._requests.values() if not r.exhausted and r.loaded < self._chunk / 2]
+        low = [r for r in self._requests.values() if not r.exhausted and r.loaded - r.stuck < self._chunk / 2]
         return min(low, key=lambda request: (request.loaded > 0, request.total), default=None)
 
     async def _load(self, request: OpenRequest) -> None:
-        now = self._shop.clocks.wall()
+        now, start = self._shop.clocks.wall(), self._starts
         async with self._shop.database.read() as tx:
             rows = await deliveries.load(
                 tx, self._key, request.id, after_seq=request.cursor, now=now, limit=self._chunk
             )
+        if start != self._starts:
+            return  # older rows have come meanwhile, and some of these may have gone on
         if rows:
             request.cursor = rows[-1].seq
         request.exhausted = len(rows) < self._chunk
@@ -377,6 +388,10 @@ class Feed:
 
     async def _resolve(self, items: Sequence[Item]) -> None:
         """From what is stored; what is not stored goes to the look-ups."""
+        for item in items:
+            if item.elsewhere is not None:
+                self._not_here(item, item.elsewhere)
+        items = [item for item in items if item.elsewhere is None]
         askable = [item for item in items if item.delivery.state is State.ACCEPTED and not self._is_hopeless(item)]
         by_mail = [item for item in askable if item.request.identity_type == "resolve"]
         by_id = [item for item in askable if item.request.identity_type != "resolve"]
@@ -394,6 +409,7 @@ class Feed:
             for item in by_mail:
                 resolution = known.get(item.row.identity)
                 if resolution is None:
+                    _mark(item, stuck=True)
                     self._cold[item.row.identity].append(item)
                 else:
                     self._resolved(item, resolution)
@@ -418,12 +434,7 @@ class Feed:
                 self._drain.apply(item, machine.Resolved(address))
                 self._make_ready(item)
             case Missing(reason, remedy):
-                rest = _candidates(item)
-                if rest and reason in NOT_HERE:
-                    self._move(item, TenantId(rest[0]), rest[1:])
-                    self._drain.wake_pump()
-                else:
-                    self._drain.apply(item, machine.NotReachable(_verdict(*_best_known(item, reason, remedy))))
+                self._not_here(item, _verdict(reason, remedy))
             case Later(retry_after, fault):
                 self._postpone(item, retry_after, fault)
             case _:
@@ -466,7 +477,7 @@ class Feed:
 
     def _start_look_ups(self) -> None:
         if self._cold and (self._looking_up is None or self._looking_up.done()):
-            self._looking_up = asyncio.create_task(self._look_up())
+            self._looking_up = self._drain.spawn(self._look_up())
 
     async def _look_up(self) -> None:
         """Ask the platform about everyone who is not stored; one round at a time."""
@@ -498,10 +509,15 @@ class Feed:
     def _make_ready(self, item: Item) -> None:
         address = item.delivery.address
         if self._opens and address is not None and address.conversation_id is None:
-            task = asyncio.create_task(self._open(item, address))
+            _mark(item, stuck=True)
+            task = self._drain.spawn(self._open(item, address))
             self._opening.add(task)
             task.add_done_callback(self._opening.discard)
             return
+        self._to_the_queue(item)
+
+    def _to_the_queue(self, item: Item) -> None:
+        _mark(item, stuck=False)
         self.ready.add(item.request.client_id, item.request.id, item.request.total, item)
         self._drain.wake_pump()
 
@@ -525,24 +541,57 @@ class Feed:
         match opened:
             case Address():
                 item.delivery = replace(item.delivery, address=opened)
-                self.ready.add(item.request.client_id, item.request.id, item.request.total, item)
+                self._to_the_queue(item)
                 self._drain.answered_well()
             case NotSent(fault, retry_after):
-                if fault.klass is FaultClass.CONFIGURATION:
-                    self._drain.pause(fault)
-                self._drain.apply(
-                    item, machine.LookupPostponed(retry_after or 0.0, replace(fault, klass=FaultClass.NOT_SENT))
-                )
-                self.again(item)
+                self._not_opened(item, fault, retry_after)
             case Refused(fault):
                 item.trace.append(_refused_step(fault))
                 self._drain.answered_well()
-                self._drain.apply(
-                    item, machine.NotReachable(Verdict(fault.reason, fault.code, fault.detail, fault.remedy))
-                )
+                self._not_here(item, Verdict(fault.reason, fault.code, fault.detail, fault.remedy))
             case _:
                 assert_never(opened)
         self._drain.wake_pump()
+
+    def _not_opened(self, item: Item, fault: Fault, retry_after: float | None) -> None:
+        """Nothing was opened: the lane's fault pauses it, the platform's silence holds it, a person's trouble waits."""
+        if fault.klass is FaultClass.CONFIGURATION:
+            self._drain.pause(fault)
+        elif not fault.costs_attempt:
+            self._drain.hold_sends(retry_after)
+        else:
+            item.openings += 1
+        if item.openings >= self._shop.policy.max_attempts:
+            last = Verdict("gave_up", fault.code or fault.reason, fault.detail, fault.remedy)
+            self._drain.apply(item, machine.NotReachable(last))
+            return
+        growing = machine.backoff(item.openings, self._shop.policy, self._shop.clocks.jitter())
+        wait = max(retry_after or 0.0, growing)
+        self._drain.apply(item, machine.LookupPostponed(wait, replace(fault, klass=FaultClass.NOT_SENT)))
+        self.again(item)
+
+    def _not_here(self, item: Item, verdict: Verdict) -> None:
+        """This tenant cannot reach the person; the next candidate is asked, the last one's answer is final."""
+        rest = _candidates(item)
+        if rest and verdict.reason in NOT_HERE:
+            item.delivery = replace(item.delivery, state=State.ACCEPTED, address=None)
+            self._move(item, TenantId(rest[0]), rest[1:])
+            self._drain.wake_pump()
+            return
+        reason, remedy = _best_known(item, verdict.reason, verdict.remedy)
+        best = verdict if reason == verdict.reason else _verdict(reason, remedy)
+        self._drain.apply(item, machine.NotReachable(best))
+
+    def goes_elsewhere(self, item: Item, fault: Fault) -> bool:
+        """Whether another tenant is still to be asked about a delivery that this one refused on the wire."""
+        return fault.reason in NOT_HERE and bool(_candidates(item))
+
+
+def _mark(item: Item, *, stuck: bool) -> None:
+    """Note whether a delivery waits for something else than its turn, so that others are loaded beside it."""
+    if item.stuck is not stuck:
+        item.stuck = stuck
+        item.request.stuck += 1 if stuck else -1
 
 
 def _rate(moments: deque[float], now: float) -> float:
@@ -551,6 +600,11 @@ def _rate(moments: deque[float], now: float) -> float:
     if not inside:
         return 0.0
     return len(inside) / max(min(now - inside[0], RATE_WINDOW_SECONDS), 1.0)
+
+
+def _on_uncertain(value: object) -> OnUncertain:
+    """The caller's wish; a value of another version means the safe one."""
+    return OnUncertain.RESEND if value == OnUncertain.RESEND else OnUncertain.HOLD
 
 
 def _verdict(reason: str, remedy: str) -> Verdict:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +27,7 @@ class OpenRequest:
     cursor: int = 0  # the last loaded row's seq
     exhausted: bool = False
     loaded: int = 0  # items in memory
+    stuck: int = 0  # of these, the ones that do not wait for their turn
     remaining: int = 0  # open deliveries in this lane
     recent: deque[float] = field(default_factory=deque)  # when its last deliveries ended, monotonic
 
@@ -46,6 +46,10 @@ class Item:
     probe: bool = False
     wire_started_at: float | None = None  # when its last intent was committed
     unwritten: bool = False  # a result or a move waits for a commit, or is in one
+    stuck: bool = False  # waits for something else than its turn: a look-up, an opening, a later moment
+    openings: int = 0  # times its conversation could not be opened
+    store_id: str | None = None  # messagestoreId, once it is sent
+    elsewhere: Verdict | None = None  # this tenant refused it on the wire; another one is asked next
 
     @property
     def id(self) -> str:
@@ -74,7 +78,7 @@ def item_from_row(row: QueuedRow, request: OpenRequest, lane: Lane, prepared: ob
     return Item(row, request, delivery, prepared, trace, was=state, term=term, wire_started_at=row.wire_started_at)
 
 
-def intent_columns(item: Item, *, term: int, now: float) -> Mapping[str, Any]:
+def intent_columns(item: Item, *, term: int, now: float) -> dict[str, Any]:
     """The row's columns when its intent is committed."""
     address = item.delivery.address
     return {
@@ -113,7 +117,7 @@ def result_columns(item: Item) -> dict[str, Any]:
         "detail": _storable(verdict.detail) if verdict and not sent else None,
         "remedy": _storable(verdict.remedy) if verdict and not sent else None,
         "message_id": delivery.message_id,
-        "store_id": new_id("ms") if sent else None,
+        "store_id": _store_id(item) if sent else None,
         "trace": trace_text(item.trace),
     }
 
@@ -121,6 +125,12 @@ def result_columns(item: Item) -> dict[str, Any]:
 def _storable(text: str) -> str:
     """What a platform said, without what no database stores as text: NUL and lone surrogates."""
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+
+
+def _store_id(item: Item) -> str:
+    """One id for a sent message, its duplicates and every repetition of the write."""
+    item.store_id = item.store_id or new_id("ms")
+    return item.store_id
 
 
 def trace_text(trace: list[TraceStep]) -> str:

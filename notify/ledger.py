@@ -50,6 +50,14 @@ class Batch:
         return bool(self.results or self.moves or self.intents or self.pause or self.resume or self.learned)
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a commit did: the requests it closed, and the deliveries that something else had finished before."""
+
+    closed: Sequence[str]
+    overtaken: frozenset[str] = frozenset()
+
+
 class Ledger:
     """All writes of one drain, under one term."""
 
@@ -59,15 +67,16 @@ class Ledger:
         self.key: lanes.Key = (lane.bot, str(lane.channel), lane.tenant)
         self.term = term
 
-    async def commit(self, batch: Batch, *, now: float) -> list[str]:
-        """Write a batch; returns the requests it closed. Raises LaneLost, and the database's own errors."""
+    async def commit(self, batch: Batch, *, now: float) -> Written:
+        """Write a batch. Raises LaneLost, GuardFailed for its intents or moves, and the database's own errors."""
         try:
-            return await self._database.transact(lambda tx: self._write(tx, batch, now))
+            closed = await self._database.transact(lambda tx: self._write(tx, batch, now))
         except deliveries.GuardFailed:
-            closed = await self._database.transact(lambda tx: self._write_singly(tx, batch.results, now))
+            written = await self._database.transact(lambda tx: self._write_singly(tx, batch.results, now))
             rest = replace(batch, results=[])  # by itself: whatever stops it, the results are safe
             await self._database.transact(lambda tx: self._write(tx, rest, now))
-            return closed
+            return written
+        return Written(closed)
 
     async def renew(self) -> None:
         """Keep the claim of an idle lane. Raises LaneLost."""
@@ -81,8 +90,8 @@ class Ledger:
 
     async def _write(self, tx: AsyncConnection, batch: Batch, now: float) -> list[str]:
         await lanes.fence(tx, self.key, term=self.term, ttl=self._ttl)
-        await deliveries.record(tx, [result_columns(item) for item in batch.results if item.was not in WAITING])
-        await deliveries.settle(tx, [result_columns(item) for item in batch.results if item.was in WAITING])
+        await deliveries.record(tx, [self._columns(item) for item in batch.results if item.was not in WAITING])
+        await deliveries.settle(tx, [self._columns(item) for item in batch.results if item.was in WAITING])
         closed = await self._count(tx, batch.results, now)
         await self._write_rest(tx, batch, now)
         if batch.results:
@@ -91,31 +100,37 @@ class Ledger:
             failpoints.reach("intent.before_commit")
         return closed
 
-    async def _write_singly(self, tx: AsyncConnection, results: Sequence[Item], now: float) -> list[str]:
+    async def _write_singly(self, tx: AsyncConnection, results: Sequence[Item], now: float) -> Written:
         """The slow way: each result by itself, leaving out rows that something else has finished."""
         await lanes.fence(tx, self.key, term=self.term, ttl=self._ttl)
-        written = []
+        written, overtaken = [], set()
         for item in results:
             write = deliveries.settle if item.was in WAITING else deliveries.record
             try:
-                await write(tx, [result_columns(item)])
+                await write(tx, [self._columns(item)])
             except deliveries.GuardFailed:
+                overtaken.add(item.id)
                 continue
             written.append(item)
-        return await self._count(tx, written, now)
+        return Written(await self._count(tx, written, now), frozenset(overtaken))
+
+    def _columns(self, item: Item) -> dict[str, Any]:
+        return result_columns(item) | {"in_tenant": self.key[2]}
 
     async def _count(self, tx: AsyncConnection, written: Sequence[Item], now: float) -> list[str]:
         """Duplicates and counts of what was written; returns the requests that this closed."""
         await deliveries.mirror(
-            tx, [result_columns(item) for item in written if item.row.copies and item.delivery.state in FINAL]
+            tx, [self._columns(item) for item in written if item.row.copies and item.delivery.state in FINAL]
         )
         if written:
             failpoints.reach("record.before_progress")
         return await requests_store.count_results(tx, _counts(written), now=now)
 
     async def _write_rest(self, tx: AsyncConnection, batch: Batch, now: float) -> None:
-        await deliveries.move(tx, [_move_columns(move, now) for move in batch.moves])
-        await deliveries.intend(tx, [intent_columns(item, term=self.term, now=now) for item in batch.intents])
+        here = {"in_tenant": self.key[2]}
+        await deliveries.move(tx, [_move_columns(move, now) | here for move in batch.moves])
+        intents = [intent_columns(item, term=self.term, now=now) | here for item in batch.intents]
+        await deliveries.intend(tx, intents)
         if batch.pause is not None:
             await lanes.pause(tx, self.key, batch.pause)
         elif batch.resume:
@@ -135,7 +150,7 @@ def _counts(written: Sequence[Item]) -> dict[str, tuple[int, int]]:
     return counts
 
 
-def _move_columns(move: Move, now: float) -> Mapping[str, Any]:
+def _move_columns(move: Move, now: float) -> dict[str, Any]:
     return {
         "row": move.item.id,
         "to": move.to,

@@ -80,7 +80,13 @@ class Bucket:
         if now >= self.not_before:
             self._holds += 1
         exponent = min(max(self._holds - 1, 0), 30)
-        wait = retry_after if retry_after is not None else min(HOLD_BASE * 2.0**exponent, HOLD_CAP)
+        growing = min(HOLD_BASE * 2.0**exponent, HOLD_CAP)
+        if retry_after is None:
+            wait = growing
+        elif self._holds > 1:  # the platform's word did not help last time
+            wait = max(retry_after, growing / 2)
+        else:
+            wait = retry_after
         self.not_before = max(self.not_before, now + wait)
         self._tat = max(self._tat, self.not_before + (self._burst - 1.0) / self._rate)
         return self.not_before

@@ -27,7 +27,12 @@ SLACK_FALLBACK: Final = "You have a new notification."
 
 # Compared without case, because the Teams connector reads names without case.
 TEAMS_RESERVED: Final = frozenset({"from", "recipient", "conversation", "serviceurl", "channelid", "id"})
-SLACK_RESERVED: Final = frozenset({"channel", "token", "metadata", "username", "as_user", "team_id", "client_msg_id"})
+SLACK_RESERVED: Final = frozenset(
+    {
+        *("channel", "token", "metadata", "username", "as_user", "team_id", "client_msg_id"),
+        *("thread_ts", "reply_broadcast"),  # looking back after a lost answer does not see threads
+    }
+)
 _SLACK_RESERVED_PREFIX: Final = "icon_"
 
 

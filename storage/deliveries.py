@@ -149,6 +149,8 @@ async def has_open(tx: AsyncConnection, key: Key) -> bool:
     return (await tx.execute(select(table.c.seq).where(_open(key)).limit(1))).first() is not None
 
 
+_HERE = table.c.tenant_id == bindparam("in_tenant")  # terms are counted per lane: a row of another lane is not ours
+
 _WAITING = or_(table.c.state == "accepted", table.c.state == "ready")  # IN cannot be used with many rows at once
 
 _OURS_ALREADY = and_(  # the commit whose answer was lost had succeeded
@@ -157,7 +159,7 @@ _OURS_ALREADY = and_(  # the commit whose answer was lost had succeeded
 
 _intend = (
     update(table)
-    .where(table.c.id == bindparam("row"), or_(_WAITING, _OURS_ALREADY))
+    .where(table.c.id == bindparam("row"), _HERE, or_(_WAITING, _OURS_ALREADY))
     .values({name: bindparam(name) for name in (
         "term", "attempts", "user_id", "channel_id", "conversation_id", "service_url", "wire_started_at",
         "next_at", "trace",
@@ -171,12 +173,19 @@ _RESULT = (
 
 _record = (
     update(table)
-    .where(table.c.id == bindparam("row"), table.c.state == bindparam("was"), table.c.term == bindparam("its_term"))
+    .where(
+        table.c.id == bindparam("row"),
+        _HERE,
+        table.c.state == bindparam("was"),
+        table.c.term == bindparam("its_term"),
+    )
     .values({name: bindparam(name) for name in _RESULT})
 )
 
 _settle = (
-    update(table).where(table.c.id == bindparam("row"), _WAITING).values({name: bindparam(name) for name in _RESULT})
+    update(table)
+    .where(table.c.id == bindparam("row"), _HERE, _WAITING)
+    .values({name: bindparam(name) for name in _RESULT})
 )
 
 _mirror = (
@@ -184,13 +193,13 @@ _mirror = (
     .where(table.c.duplicate_of == bindparam("row"), table.c.final_at.is_(None))
     .values(
         {name: bindparam(name) for name in _RESULT if name not in ("attempts", "repairs", "next_at")}
-        | {"next_at": None}
+        | {"next_at": None, "tenant_id": bindparam("in_tenant")}
     )
 )
 
 _move = (
     update(table)
-    .where(table.c.id == bindparam("row"), table.c.state == "accepted")
+    .where(table.c.id == bindparam("row"), _HERE, table.c.state == "accepted")
     .values(
         tenant_id=bindparam("to"), candidates=bindparam("rest"), trace=bindparam("trace"), next_at=bindparam("next_at")
     )

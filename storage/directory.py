@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import and_, bindparam, delete, func, select, update
+from sqlalchemy import Column, and_, bindparam, delete, exists, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.tables import conversation_references, emails, mirrors, misses, people
@@ -37,13 +38,14 @@ class KnownPerson:
     kind: str
     disabled: bool
     source: str
-    seen_at: float
+    seen_at: float  # when the platform last said that the e-mail is theirs
     channel_id: str | None
     conversation_id: str | None
     service_url: str | None
     reference_active: bool | None  # None: no reference
     inactive_reason: str | None
-    learned_at: float | None
+    learned_at: float | None  # the platform's time
+    reference_changed_at: float | None  # ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +60,14 @@ class Miss:
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """How complete the mirror of a tenant is."""
+    """How complete the mirror of a tenant is. `begun` and `completed` are numbers of listings, which count up."""
 
     completed_at: float | None
     started_at: float | None
     members: int
     page_size: int
+    begun: int = 0
+    completed: int = 0
 
 
 async def learn(
@@ -75,10 +79,17 @@ async def learn(
     persons: Sequence[Person],
     source: str,
     now: float,
+    owners: Mapping[str, str] | None = None,
+    listing: int = 0,
 ) -> None:
-    """Store people with exactly these e-mails: an address a person no longer has stops leading to them."""
+    """Store people with exactly these e-mails: an address a person no longer has stops leading to them.
+
+    `owners` are the user ids to which the platform says that an e-mail leads: it stops leading to anybody else.
+    `listing` is the number of the listing that showed these people.
+    """
     if not persons:
         return
+    persons = sorted(persons, key=lambda person: person.user_id)  # rows are locked in the same order by everybody
     lane = {"bot_id": bot_id, "channel": channel, "tenant_id": tenant_id}
     await upsert(
         tx,
@@ -93,10 +104,12 @@ async def learn(
                 "disabled": person.disabled,
                 "source": source,
                 "seen_at": now,
+                "listing": listing,
             }
             for person in persons
         ],
         update=("name", "locale", "kind", "disabled", "source", "seen_at"),
+        greatest=("listing",),
     )
     addresses = [
         {**lane, "email": email, "user_id": person.user_id, "seen_at": now}
@@ -104,16 +117,13 @@ async def learn(
         for email in dict.fromkeys(person.emails)
     ]
     await upsert(tx, emails, addresses, update=("seen_at",))
-    await tx.execute(
-        delete(emails).where(
-            emails.c.bot_id == bot_id,
-            emails.c.channel == channel,
-            emails.c.tenant_id == tenant_id,
-            emails.c.user_id == bindparam("person"),
-            emails.c.seen_at < now,
-        ),
-        [{"person": person.user_id} for person in persons],
-    )
+    wanted = {(row["email"], row["user_id"]) for row in addresses}
+    owners = owners or {}
+    theirs = await _stored_emails(tx, emails.c.user_id, lane, [person.user_id for person in persons])
+    taken = [
+        pair for pair in await _stored_emails(tx, emails.c.email, lane, list(owners)) if pair[1] != owners[pair[0]]
+    ]
+    await _delete_emails(tx, lane, {pair for pair in theirs if pair not in wanted}.union(taken))
     if addresses:
         await tx.execute(
             delete(misses).where(
@@ -126,25 +136,61 @@ async def learn(
         )
 
 
-async def add_email(
-    tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str, user_id: str, email: str, now: float
-) -> None:
-    """One more address that leads to a person (an alias a look-up proved)."""
-    await upsert(
-        tx,
-        emails,
-        [
-            {
-                "bot_id": bot_id,
-                "channel": channel,
-                "tenant_id": tenant_id,
-                "email": email,
-                "user_id": user_id,
-                "seen_at": now,
-            }
-        ],
-        update=("seen_at",),
+async def _stored_emails(
+    tx: AsyncConnection, column: Column[str], lane: Mapping[str, str], values: Sequence[str]
+) -> list[tuple[str, str]]:
+    """The (e-mail, user id) pairs of a tenant whose `column` has one of these values."""
+    found: list[tuple[str, str]] = []
+    for start in range(0, len(values), LOOKUP_CHUNK):
+        rows = await tx.execute(
+            select(emails.c.email, emails.c.user_id).where(
+                emails.c.bot_id == lane["bot_id"],
+                emails.c.channel == lane["channel"],
+                emails.c.tenant_id == lane["tenant_id"],
+                column.in_(values[start : start + LOOKUP_CHUNK]),
+            )
+        )
+        found += [(row.email, row.user_id) for row in rows.all()]
+    return found
+
+
+async def _delete_emails(tx: AsyncConnection, lane: Mapping[str, str], pairs: Iterable[tuple[str, str]]) -> None:
+    rows = [{"address": email, "person": user_id} for email, user_id in sorted(pairs)]
+    if rows:
+        await tx.execute(
+            delete(emails).where(
+                emails.c.bot_id == lane["bot_id"],
+                emails.c.channel == lane["channel"],
+                emails.c.tenant_id == lane["tenant_id"],
+                emails.c.email == bindparam("address"),
+                emails.c.user_id == bindparam("person"),
+            ),
+            rows,
+        )
+
+
+async def disown(tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str, addresses: Sequence[str]) -> None:
+    """The platform says that these e-mails lead to nobody: they stop leading to anyone active.
+
+    A deactivated owner keeps them. Nothing is sent to one, and to some platforms deactivated and unknown are the same.
+    """
+    active = exists().where(
+        people.c.bot_id == emails.c.bot_id,
+        people.c.channel == emails.c.channel,
+        people.c.tenant_id == emails.c.tenant_id,
+        people.c.user_id == emails.c.user_id,
+        people.c.disabled.is_(False),
     )
+    for start in range(0, len(addresses), LOOKUP_CHUNK):
+        await tx.execute(
+            delete(emails).where(
+                emails.c.bot_id == bot_id,
+                emails.c.channel == channel,
+                emails.c.tenant_id == tenant_id,
+                emails.c.email.in_(addresses[start : start + LOOKUP_CHUNK]),
+                active,
+            )
+        )
 
 
 async def set_disabled(
@@ -237,13 +283,14 @@ async def _lookup_chunk(
             people.c.kind,
             people.c.disabled,
             people.c.source,
-            people.c.seen_at,
+            emails.c.seen_at,
             references.c.channel_id,
             references.c.conversation_id,
             references.c.service_url,
             references.c.active,
             references.c.inactive_reason,
             references.c.learned_at,
+            references.c.changed_at,
         )
         .select_from(emails.join(people, same_person).outerjoin(references, same_reference))
         .where(emails.c.bot_id == bot_id, emails.c.channel == channel, emails.c.email.in_(addresses))
@@ -272,20 +319,41 @@ async def find_misses(
     return found
 
 
+async def forget_misses(tx: AsyncConnection, now: float) -> None:
+    """Delete the misses that are valid no longer."""
+    await tx.execute(delete(misses).where(misses.c.until <= now))
+
+
 async def mirror(tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str) -> Mirror | None:
     """How complete the mirror of this tenant is; None if it was never listed."""
     row = (
         await tx.execute(
-            select(mirrors.c.completed_at, mirrors.c.started_at, mirrors.c.members, mirrors.c.page_size).where(
-                mirrors.c.bot_id == bot_id, mirrors.c.channel == channel, mirrors.c.tenant_id == tenant_id
-            )
+            select(
+                mirrors.c.completed_at,
+                mirrors.c.started_at,
+                mirrors.c.members,
+                mirrors.c.page_size,
+                mirrors.c.begun,
+                mirrors.c.completed,
+            ).where(mirrors.c.bot_id == bot_id, mirrors.c.channel == channel, mirrors.c.tenant_id == tenant_id)
         )
     ).first()
     return None if row is None else Mirror(*row)
 
 
+async def begin_listing(tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str) -> int:
+    """The number of a listing that begins now: greater than that of every listing of the tenant before it."""
+    insert = sqlite.insert(mirrors) if tx.dialect.name == "sqlite" else postgresql.insert(mirrors)
+    begun = await tx.execute(
+        insert.values(bot_id=bot_id, channel=channel, tenant_id=tenant_id, begun=1)
+        .on_conflict_do_update(index_elements=["bot_id", "channel", "tenant_id"], set_={"begun": mirrors.c.begun + 1})
+        .returning(mirrors.c.begun)
+    )
+    return int(begun.scalar_one())
+
+
 async def note_mirror(tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str, state: Mirror) -> None:
-    """Record how far a listing has come."""
+    """Record how far a listing has come; `begun` is only written by `begin_listing`."""
     await upsert(
         tx,
         mirrors,
@@ -298,16 +366,21 @@ async def note_mirror(tx: AsyncConnection, *, bot_id: str, channel: str, tenant_
                 "started_at": state.started_at,
                 "members": state.members,
                 "page_size": state.page_size,
+                "completed": state.completed,
             }
         ],
         update=("completed_at", "started_at", "members", "page_size"),
+        greatest=("completed",),
     )
 
 
 async def disable_unseen(
-    tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str, before: float, source: str
+    tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str, listing: int, source: str
 ) -> int:
-    """After a full listing: whoever that source showed before and not this time is gone."""
+    """After a full listing: whoever an earlier one showed, and neither this one nor a later, is gone.
+
+    Listings are told apart by their numbers. Clocks are set back, and those of two processes differ.
+    """
     result = await tx.execute(
         update(people)
         .where(
@@ -315,19 +388,9 @@ async def disable_unseen(
             people.c.channel == channel,
             people.c.tenant_id == tenant_id,
             people.c.source == source,
-            people.c.seen_at < before,
+            people.c.listing < listing,
             people.c.disabled.is_(False),
         )
         .values(disabled=True)
     )
     return result.rowcount
-
-
-async def count_people(tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str) -> int:
-    """How many people of this tenant are in the directory."""
-    statement = (
-        select(func.count())
-        .select_from(people)
-        .where(people.c.bot_id == bot_id, people.c.channel == channel, people.c.tenant_id == tenant_id)
-    )
-    return (await tx.execute(statement)).scalar_one()

@@ -112,7 +112,8 @@ async def count_results(
     The counts are written in the transaction of the results they count, so they cannot disagree. `touched` moves
     `changed_at` of further requests.
     """
-    changes = [{"rid": key, "final": final, "ok": ok, "now": now} for key, (final, ok) in results.items()]
+    # in one order, so that two lanes which finish parts of the same requests do not wait for each other
+    changes = [{"rid": key, "final": final, "ok": ok, "now": now} for key, (final, ok) in sorted(results.items())]
     changes += [{"rid": key, "final": 0, "ok": 0, "now": now} for key in touched if key not in results]
     if not changes:
         return []

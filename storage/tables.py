@@ -234,6 +234,7 @@ people = Table(
     Column("disabled", Boolean, nullable=False),
     Column("source", String(32), nullable=False),  # install, graph, users.list, users.lookupByEmail, event
     Column("seen_at", Double, nullable=False),
+    Column("listing", Integer, nullable=False, server_default="0"),  # number of the newest listing that showed them
 )
 
 emails = Table(
@@ -244,7 +245,7 @@ emails = Table(
     Column("tenant_id", String(64), primary_key=True),
     Column("email", String(320), primary_key=True),  # normal form
     Column("user_id", String(255), primary_key=True),
-    Column("seen_at", Double, nullable=False),
+    Column("seen_at", Double, nullable=False),  # when the platform last said so
     Index("ix_emails_user_id", "bot_id", "channel", "tenant_id", "user_id"),
 )
 
@@ -270,6 +271,8 @@ mirrors = Table(
     Column("started_at", Double),  # when the running or last listing began
     Column("members", Integer, nullable=False, server_default="0"),
     Column("page_size", Integer, nullable=False, server_default="0"),
+    Column("begun", Integer, nullable=False, server_default="0"),  # number of the newest listing; they count up
+    Column("completed", Integer, nullable=False, server_default="0"),  # number of the newest one that came to its end
 )
 
 chores = Table(

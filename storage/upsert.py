@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table
+from sqlalchemy import ColumnElement, Table, case
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,11 +18,13 @@ async def upsert(
     rows: Sequence[Mapping[str, Any]],
     *,
     update: Sequence[str],
+    greatest: Sequence[str] = (),
     only_if: Callable[[Excluded], ColumnElement[bool]] | None = None,
 ) -> int:
     """Insert `rows`; where the primary key exists, set the `update` columns if `only_if` holds.
 
-    With `update` empty an existing row is left alone. All rows must have the same keys. Returns the number of rows
+    A column of `greatest` keeps what is stored where that is greater. With `update` empty an existing row is left
+    alone. All rows must have the same keys. Returns the number of rows
     inserted or changed for a single row, -1 where the driver cannot tell.
     """
     if not rows:
@@ -34,7 +36,11 @@ async def upsert(
     else:
         statement = insert.on_conflict_do_update(
             index_elements=keys,
-            set_={name: insert.excluded[name] for name in update},
+            set_={name: insert.excluded[name] for name in update}
+            | {
+                name: case((table.c[name] > insert.excluded[name], table.c[name]), else_=insert.excluded[name])
+                for name in greatest
+            },
             where=None if only_if is None else only_if(insert.excluded),
         )
     counted = {"preserve_rowcount": True}

@@ -80,7 +80,7 @@ class TeamsChannel:
         Calls that fall into the same hundredths of a second share a commit; at the documented pace none do.
         """
         pace = self._pace
-        together = max(1.0, pace.requests_per_second * TOGETHER_SECONDS)
+        together = 1.0 + pace.requests_per_second * TOGETHER_SECONDS
         return ChannelPace(
             send=SEND_BUCKET,
             buckets={

@@ -105,6 +105,7 @@ def settings(platforms: Platforms, database_url: str, *bots: Json, **sections: J
         "endpoints": platforms.settings(),
         "pace": AT_ONCE,
         "limits": {"requests_per_minute": 1_000_000, "requests_per_hour": 1_000_000},
+        "delivery": {"settle_seconds": 1.0},
     }
     for name, changes in sections.items():
         whole[name] = {**whole.get(name, {}), **changes}

@@ -154,6 +154,8 @@ def upgrade() -> None:
         sa.Column("started_at", sa.Double(), nullable=True),
         sa.Column("members", sa.Integer(), server_default="0", nullable=False),
         sa.Column("page_size", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("begun", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("completed", sa.Integer(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("bot_id", "channel", "tenant_id", name=op.f("pk_mirrors")),
     )
     op.create_table(
@@ -189,6 +191,7 @@ def upgrade() -> None:
         sa.Column("disabled", sa.Boolean(), nullable=False),
         sa.Column("source", sa.String(length=32), nullable=False),
         sa.Column("seen_at", sa.Double(), nullable=False),
+        sa.Column("listing", sa.Integer(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("bot_id", "channel", "tenant_id", "user_id", name=op.f("pk_people")),
     )
     op.create_table(

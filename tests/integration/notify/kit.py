@@ -59,7 +59,7 @@ BOT = BotId("st-people")
 HOME = TenantId("T1")
 ELSEWHERE = TenantId("T2")
 FAST = MethodPace(rate=2000.0, burst=100.0)
-QUICK = Policy(backoff_base=0.02, backoff_cap=0.1, look_pause=0.05)
+QUICK = Policy(backoff_base=0.02, backoff_cap=0.1, look_pause=0.05, settle_seconds=0.1)
 SERVICE_URL = "https://smba.example/"
 PATIENCE = 20.0  # seconds until a fact that never comes fails its test
 
