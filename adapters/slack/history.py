@@ -6,7 +6,7 @@ well where the conversation's id is not known: conversations.open is repeatable 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,6 +25,7 @@ from adapters.base import (
     SeenAs,
     TenantId,
 )
+from adapters.ids import readable
 from adapters.slack import faults, limits
 from adapters.slack.client import Answer, Failure, SlackClient
 from adapters.slack.installations import Installed, SlackInstallations
@@ -32,9 +33,15 @@ from adapters.slack.outbound import EVENT_TYPE
 
 HISTORY = "conversations.history"
 OPEN = "conversations.open"
-SKEW_SECONDS = 60.0  # how far Slack's clock may be from ours
 MAX_PAGES = 20
 RETRY_SECONDS = 10.0
+
+# Slack's clock marks the messages and ours the send: a host that is ahead, or was when it sent, would look only at
+# what came after its message and find nothing. Messages are told apart by the delivery's id, so looking far costs
+# little: the newest come first, and few people get more than one page a day.
+BACK_SECONDS = 86_400.0
+
+TOO_MANY = "The conversation holds too many messages to be searched: ask the person before you send again."
 
 LOOK_SCOPE = "im:history"
 OPEN_SCOPE = "im:write"
@@ -76,15 +83,15 @@ class SlackLooker:
         if isinstance(result, Failure):
             return _unable(result)
         channel = result.body.get("channel")
-        found = channel.get("id") if isinstance(channel, dict) else None
-        if not isinstance(found, str) or not found:
-            return LookLater(RETRY_SECONDS, faults.of_a_read(faults.not_answered("no_channel_id")))
+        found = readable(channel.get("id")) if isinstance(channel, dict) else None
+        if found is None:
+            return _unread("no_channel_id")
         return found
 
     async def _search(
         self, speaker: Installed, conversation: str, delivery: DeliveryId, since: float, gate: Gate
     ) -> Look:
-        """Read the conversation back to before the send; only a whole reading proves absence."""
+        """Read the conversation back to long before the send; only a whole reading proves absence."""
         cursor: str | None = None
         for _ in range(MAX_PAGES):
             result = await self._call(
@@ -92,22 +99,24 @@ class SlackLooker:
                 gate,
                 HISTORY,
                 channel=conversation,
-                oldest=f"{since - SKEW_SECONDS:.6f}",
+                oldest=f"{since - BACK_SECONDS:.6f}",
                 limit=limits.HISTORY_PAGE,
                 include_all_metadata=True,
                 cursor=cursor,
             )
             if isinstance(result, Failure):
                 return _unable(result)
-            if not isinstance(result.body.get("messages"), list):
-                return LookLater(RETRY_SECONDS, faults.of_a_read(faults.not_answered("no_messages")))
-            found = _find(result.body, delivery)
+            messages = result.body.get("messages")
+            if not isinstance(messages, list) or not all(isinstance(each, dict) for each in messages):
+                return _unread("no_messages")
+            found = _find(messages, delivery)
             if found is not None:
-                return SeenAs(found, conversation)
+                timestamp = readable(found.get("ts"))
+                return _unread("no_message_id") if timestamp is None else SeenAs(timestamp, conversation)
             cursor = next_cursor(result.body)
             if cursor is None:
-                return NotThere()
-        return LookLater(RETRY_SECONDS, faults.of_a_read(faults.not_answered("too_many_messages")))
+                return NotThere() if not result.body.get("has_more") else _unread("no_cursor")
+        return MayNotLook("no_clear_answer", TOO_MANY)  # the window only grows: asking again would end here too
 
     async def _call(self, speaker: Installed, gate: Gate, method: str, **arguments: Any) -> Answer | Failure:
         await gate.enter(method)
@@ -139,13 +148,18 @@ def _unable(failure: Failure) -> MayNotLook | LookLater:
     return LookLater(RETRY_SECONDS if failure.retry_after is None else failure.retry_after, fault)
 
 
-def _find(body: Mapping[str, Any], delivery: DeliveryId) -> str | None:
-    for message in body["messages"]:
-        metadata = message.get("metadata") if isinstance(message, dict) else None
+def _unread(code: str) -> LookLater:
+    """Slack answered, and neither presence nor absence can be read from it."""
+    return LookLater(RETRY_SECONDS, faults.of_a_read(faults.not_answered(code)))
+
+
+def _find(messages: Sequence[Mapping[str, Any]], delivery: DeliveryId) -> Mapping[str, Any] | None:
+    """The message that carries the delivery's id."""
+    for message in messages:
+        metadata = message.get("metadata")
         if not isinstance(metadata, dict) or metadata.get("event_type") != EVENT_TYPE:
             continue
         payload = metadata.get("event_payload")
         if isinstance(payload, dict) and payload.get("delivery") == delivery:
-            timestamp = message.get("ts")
-            return timestamp if isinstance(timestamp, str) else None
+            return message
     return None

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from adapters.base import DeliveryId, LookLater, MayNotLook, NotThere, SeenAs, TenantId
+from adapters.base import DeliveryId, FaultClass, LookLater, MayNotLook, NotThere, SeenAs, TenantId
 from adapters.slack import faults
 from adapters.slack.history import SlackLooker
 from adapters.slack.outbound import marker
@@ -47,7 +47,7 @@ class TestALook:
     """Seen, or proven absent, or later."""
 
     async def test_the_marked_message_is_found(self, side: SlackSide, stub: StubSlack, look: SlackLooker) -> None:
-        """By the delivery id in its metadata, from a minute before the send."""
+        """By the delivery id in its metadata, from a day before the send."""
         stub.replies["conversations.history"] = lambda _: page(
             message("3.0"), message("2.0", NL), message("1.0", "nl-2")
         )
@@ -59,7 +59,7 @@ class TestALook:
         assert call.arguments == {
             "channel": "D1",
             "team_id": TEAM,
-            "oldest": "1699999940.000000",
+            "oldest": "1699913600.000000",
             "limit": "15",
             "include_all_metadata": "true",
         }
@@ -92,21 +92,36 @@ class TestALook:
     async def test_an_endless_conversation_proves_nothing(
         self, side: SlackSide, stub: StubSlack, look: SlackLooker
     ) -> None:
-        """Neither seen nor absent."""
+        """Neither seen nor absent; a second reading would be as long, so there is none."""
         stub.replies["conversations.history"] = lambda _: page(message("3.0"), cursor="n")
 
-        assert isinstance(await look(BOT, address(conversation="D1"), NL, SINCE, side.gate), LookLater)
+        answer = await look(BOT, address(conversation="D1"), NL, SINCE, side.gate)
+
+        assert isinstance(answer, MayNotLook)
+        assert "too many messages" in answer.remedy
         assert len(stub.heard) == 20
+
+    @pytest.mark.parametrize("ahead", [90.0, 3600.0, 80_000.0, -3600.0])
+    async def test_a_host_whose_clock_is_wrong(
+        self, side: SlackSide, stub: StubSlack, look: SlackLooker, ahead: float
+    ) -> None:
+        """M01: a message is found although our clock, when it was sent, was far from Slack's."""
+        stored = f"{SINCE:.6f}"
+
+        def since_oldest(call: Heard) -> dict[str, Any]:
+            return page(message(stored, NL)) if float(stored) > float(call.arguments["oldest"]) else page()
+
+        stub.replies["conversations.history"] = since_oldest
+
+        assert await look(BOT, address(conversation="D1"), NL, SINCE + ahead, side.gate) == SeenAs(stored, "D1")
 
     @pytest.mark.parametrize(
         "odd",
         [
-            "text",
             {"metadata": None},
             {"metadata": {"event_type": "other", "event_payload": {"delivery": NL}}},
             {"metadata": {"event_type": "herald_delivery", "event_payload": []}},
             {"metadata": {"event_type": "herald_delivery", "event_payload": {"delivery": "nl-12"}}},
-            {"ts": 5, "metadata": marker(NL)},
         ],
     )
     async def test_other_messages_are_not_ours(
@@ -117,11 +132,23 @@ class TestALook:
 
         assert await look(BOT, address(conversation="D1"), NL, SINCE, side.gate) == NotThere()
 
-    @pytest.mark.parametrize("body", [{"ok": True}, {"ok": True, "messages": "none"}])
-    async def test_an_answer_without_messages_is_no_absence(
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"ok": True},
+            {"ok": True, "messages": "none"},
+            {"ok": True, "messages": ["none"]},
+            {"ok": True, "messages": [], "has_more": True},
+            {"ok": True, "messages": [{"metadata": marker(NL)}]},
+            {"ok": True, "messages": [{"ts": 5, "metadata": marker(NL)}]},
+            {"ok": True, "messages": [{"ts": "1\x00", "metadata": marker(NL)}]},
+            {"ok": True, "messages": [{"ts": "1" * 256, "metadata": marker(NL)}]},
+        ],
+    )
+    async def test_what_cannot_be_read_is_no_absence(
         self, side: SlackSide, stub: StubSlack, look: SlackLooker, body: dict[str, Any]
     ) -> None:
-        """Silence is not absence."""
+        """Neither silence, nor half a list, nor our mark on a message without a readable id is absence."""
         stub.replies["conversations.history"] = lambda _: body
 
         assert isinstance(await look(BOT, address(conversation="D1"), NL, SINCE, side.gate), LookLater)
@@ -184,6 +211,30 @@ class TestTrouble:
 
         assert isinstance(answer, LookLater)
         assert answer.fault.code == code
+
+    @pytest.mark.parametrize("method", ["conversations.open", "conversations.history"])
+    @pytest.mark.parametrize("code", ["service_unavailable", "request_timeout", "internal_error", "new_word"])
+    async def test_a_broken_server(
+        self, side: SlackSide, stub: StubSlack, look: SlackLooker, method: str, code: str
+    ) -> None:
+        """A 5xx leaves nothing in doubt about a call that changes nothing, whatever word it carries."""
+        stub.replies["conversations.open"] = lambda _: {"ok": True, "channel": {"id": "D1"}}
+        stub.replies[method] = lambda _: web.json_response({"ok": False, "error": code}, status=503)
+
+        answer = await look(BOT, address(), NL, SINCE, side.gate)
+
+        assert isinstance(answer, LookLater)
+        assert (answer.fault.klass, answer.fault.reason) == (FaultClass.NOT_SENT, "platform_unreachable")
+
+    @pytest.mark.parametrize("channel", ["", "D1\x00", "D" * 256, 7, None])
+    async def test_an_unreadable_conversation(
+        self, side: SlackSide, stub: StubSlack, look: SlackLooker, channel: object
+    ) -> None:
+        """An opening that names no conversation we could keep is asked again."""
+        stub.replies["conversations.open"] = lambda _: {"ok": True, "channel": {"id": channel}}
+
+        assert isinstance(await look(BOT, address(), NL, SINCE, side.gate), LookLater)
+        assert len(stub.heard) == 1
 
     @pytest.mark.parametrize("code", ["channel_not_found", "user_disabled", "missing_scope", "never_seen"])
     async def test_never(self, side: SlackSide, stub: StubSlack, look: SlackLooker, code: str) -> None:
