@@ -46,6 +46,12 @@ UNREACHABLE = Row(
     "Nothing to do if it passes by itself; otherwise check the network, the proxy and https://slack-status.com.",
     costs_attempt=False,
 )
+NOT_SLACK = Row(
+    "",
+    FaultClass.NOT_SENT,
+    "platform_unreachable",
+    "Something between Herald and Slack refused the call: check the proxy, the firewall and the endpoints.",
+)
 UNCLEAR = Row(
     "internal_error fatal_error duplicate_message_not_found duplicate_channel_not_found",
     FaultClass.UNCERTAIN,
@@ -232,6 +238,8 @@ def classify(status: int, body: Mapping[str, Any] | None) -> Fault:
         return row.fault(code, _detail(body))
     if status == 429:
         return THROTTLED.fault(code or "http_429")
+    if body is None and 400 <= status < 500 and status != 408:  # Slack itself refuses in JSON
+        return NOT_SLACK.fault(f"http_{status}", "the answer is not Slack's")
     if not code or status >= 500 or status == 408:
         return UNCLEAR.fault(code or f"http_{status}", "the answer could not be read" if status == 200 else "")
     return UNKNOWN.fault(code, _detail(body))

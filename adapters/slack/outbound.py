@@ -30,6 +30,7 @@ from adapters.base import (
     Sent,
     Uncertain,
 )
+from adapters.ids import readable
 from adapters.slack import faults, limits
 from adapters.slack.client import Answer, Failure, SlackClient
 from adapters.slack.config import SlackPace
@@ -39,7 +40,8 @@ POST = "chat.postMessage"
 EVENT_TYPE = "herald_delivery"
 
 # Who the message goes to, whose it is and what marks it are ours alone; a name of one's own would move the message
-# into the person's Slackbot conversation, where nobody can delete it.
+# into the person's Slackbot conversation, where nobody can delete it, and an answer in a thread does not stand in the
+# conversation's history, where a later look would miss it.
 RESERVED = frozenset(
     {
         "token",
@@ -51,6 +53,8 @@ RESERVED = frozenset(
         "icon_emoji",
         "as_user",
         "client_msg_id",
+        "thread_ts",
+        "reply_broadcast",
     }
 )
 
@@ -155,7 +159,8 @@ def _json(value: object) -> bytes:
 
 
 def _sent(answer: Answer) -> Outcome:
-    timestamp, channel = answer.body.get("ts"), answer.body.get("channel")
-    if not isinstance(timestamp, str) or not timestamp:
+    timestamp, given = readable(answer.body.get("ts")), answer.body.get("channel")
+    channel = readable(given)
+    if timestamp is None or (channel is None and given):
         return Uncertain(faults.NO_MESSAGE_ID)
-    return Sent(timestamp, channel if isinstance(channel, str) and channel else None)
+    return Sent(timestamp, channel)

@@ -85,13 +85,14 @@ class TestTheCall:
         """A payload cannot say who it goes to, who it is from, or what marks it."""
         answering(stub, lambda _: GOOD)
         stolen = {"channel": "U2", "token": "x", "team_id": "T2", "metadata": {}, "username": "boss", "icon_url": "x"}
+        stolen |= {"thread_ts": "1700000000.000100", "reply_broadcast": True}
 
         await send(side, {"text": "hello", **stolen})
 
         sent = stub.heard[0].arguments
         assert (sent["channel"], sent["team_id"]) == ("U1", TEAM)
         assert sent["metadata"]["event_payload"] == {"delivery": NL}
-        assert not {"token", "username", "icon_url"} & sent.keys()
+        assert not {"token", "username", "icon_url", "thread_ts", "reply_broadcast"} & sent.keys()
 
     async def test_links_unfold_where_the_payload_says_so(self, side: SlackSide, stub: StubSlack) -> None:
         """The default is no; the caller may choose."""
@@ -249,8 +250,7 @@ class TestUnclearAnswers:
             (200, '{"ok":true,"ts":"1.1","channel":"D1"}'.encode("utf-16"), "application/json; charset=utf-16"),
             (200, b'{"ok":true,"ts":"1.1","channel":"\xff"}', "application/json"),
             (200, b'{"ok":"yes"', "application/json"),
-            (404, b"not found", "text/plain"),
-            (403, b"<html>proxy</html>", "text/html"),
+            (403, b'{"ok":false}', "application/json"),
         ],
     )
     async def test_a_body_that_says_nothing(
@@ -262,9 +262,41 @@ class TestUnclearAnswers:
         assert isinstance(await send(side), Uncertain)
         assert len(stub.heard) == 1
 
-    @pytest.mark.parametrize("answer", [{"ok": True}, {"ok": True, "ts": ""}, {"ok": True, "ts": 7, "channel": "D1"}])
+    @pytest.mark.parametrize(
+        ("status", "body", "content_type"),
+        [
+            (404, b"not found", "text/plain"),
+            (403, b"<html>proxy</html>", "text/html"),
+            (407, b"", "text/html"),
+        ],
+    )
+    async def test_a_refusal_by_something_else(
+        self, side: SlackSide, stub: StubSlack, status: int, body: bytes, content_type: str
+    ) -> None:
+        """P13: a proxy in front of Slack that refuses is neither Slack's refusal nor a doubt."""
+        answering(stub, lambda _: web.Response(status=status, body=body, headers={"Content-Type": content_type}))
+
+        outcome = await send(side)
+
+        assert isinstance(outcome, NotSent)
+        assert (outcome.fault.reason, outcome.fault.costs_attempt) == ("platform_unreachable", True)
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            {"ok": True},
+            {"ok": True, "ts": ""},
+            {"ok": True, "ts": 7, "channel": "D1"},
+            {"ok": True, "ts": "17\x00", "channel": "D1"},
+            {"ok": True, "ts": "1" * 256, "channel": "D1"},
+            {"ok": True, "ts": "1.1", "channel": "D\x001"},
+            {"ok": True, "ts": "1.1", "channel": "D" * 3000},
+            {"ok": True, "ts": "1.1", "channel": {"id": "D1"}},
+        ],
+        ids=["none", "empty", "number", "nul", "long", "channel-nul", "channel-long", "channel-object"],
+    )
     async def test_ok_without_a_message_id(self, side: SlackSide, stub: StubSlack, answer: dict[str, Any]) -> None:
-        """P13: an ok that names no message proves nothing."""
+        """P13: an ok that names no message in ids that can be kept proves nothing."""
         answering(stub, lambda _: answer)
 
         outcome = await send(side)

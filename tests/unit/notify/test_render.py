@@ -119,10 +119,14 @@ class TestNative:
         assert problems(TEAMS, {"text": "hi", name: "x"}) == [f"message.val.{name}"]
 
     @pytest.mark.parametrize(
-        "name", ["channel", "token", "metadata", "username", "icon_url", "icon_emoji", "as_user", "team_id"]
+        "name",
+        [
+            *("channel", "token", "metadata", "username", "icon_url", "icon_emoji", "as_user", "team_id"),
+            *("client_msg_id", "thread_ts", "reply_broadcast", "Thread_TS"),
+        ],
     )
     def test_reserved_on_slack(self, name: str) -> None:
-        """Addressing, authorisation and our own mark are ours on Slack."""
+        """Addressing, authorisation, our own mark and the place where it is looked for are ours on Slack."""
         assert problems(SLACK, {"text": "hi", name: "x"}) == [f"message.val.{name}"]
 
     def test_teams_message(self) -> None:

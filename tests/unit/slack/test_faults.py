@@ -168,14 +168,27 @@ class TestWhatIsNotInTheTable:
         """slack_connect_…_sharing_blocked is a family."""
         assert faults.classify(200, refusal("slack_connect_poll_sharing_blocked")).reason == "message_invalid"
 
-    @pytest.mark.parametrize("body", [None, {}, {"ok": False}, {"ok": False, "error": None}, {"ok": False, "error": 7}])
+    @pytest.mark.parametrize("body", [{"ok": False}, {"ok": False, "error": None}, {"ok": False, "error": 7}])
     @pytest.mark.parametrize("status", [200, 204, 301, 400, 403, 404, 408, 500, 502])
-    def test_an_answer_without_a_code_is_unclear(self, status: int, body: dict[str, Any] | None) -> None:
+    def test_an_answer_without_a_code_is_unclear(self, status: int, body: dict[str, Any]) -> None:
         """P13: what cannot be read says nothing about the message."""
         fault = faults.classify(status, body)
 
         assert (fault.klass, fault.reason) == (FaultClass.UNCERTAIN, "no_clear_answer")
         assert f"http_{status}" == fault.code
+
+    @pytest.mark.parametrize("status", [200, 204, 301, 408, 500, 502])
+    def test_no_json_is_unclear(self, status: int) -> None:
+        """P13: a page instead of an answer says nothing about the message."""
+        assert FaultClass.UNCERTAIN is faults.classify(status, None).klass
+
+    @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 407, 413, 451])
+    def test_a_refusal_that_is_not_slacks(self, status: int) -> None:
+        """P13: a proxy or firewall that refuses the call did not let Slack see it: repeat, a bounded number of times."""
+        fault = faults.classify(status, None)
+
+        assert (fault.klass, fault.reason) == (FaultClass.NOT_SENT, "platform_unreachable")
+        assert (fault.code, fault.costs_attempt) == (f"http_{status}", True)
 
     @pytest.mark.parametrize("body", [None, {}, refusal("brand_new_code")])
     def test_a_bare_429_is_throttling(self, body: dict[str, Any] | None) -> None:
