@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.lanes import Key
+from storage.ready import Ready
 from storage.tables import deliveries as table
 from storage.tables import requests
 
@@ -157,7 +158,7 @@ _OURS_ALREADY = and_(  # the commit whose answer was lost had succeeded
     table.c.state == "sending", table.c.term == bindparam("term"), table.c.attempts == bindparam("attempts")
 )
 
-_intend = (
+_intend = Ready(
     update(table)
     .where(table.c.id == bindparam("row"), _HERE, or_(_WAITING, _OURS_ALREADY))
     .values({name: bindparam(name) for name in (
@@ -171,7 +172,7 @@ _RESULT = (
     "final_at", "reason", "code", "detail", "remedy", "message_id", "store_id", "trace",
 )  # fmt: skip
 
-_record = (
+_record = Ready(
     update(table)
     .where(
         table.c.id == bindparam("row"),
@@ -182,13 +183,13 @@ _record = (
     .values({name: bindparam(name) for name in _RESULT})
 )
 
-_settle = (
+_settle = Ready(
     update(table)
     .where(table.c.id == bindparam("row"), _HERE, _WAITING)
     .values({name: bindparam(name) for name in _RESULT})
 )
 
-_mirror = (
+_mirror = Ready(
     update(table)
     .where(table.c.duplicate_of == bindparam("row"), table.c.final_at.is_(None))
     .values(
@@ -197,7 +198,7 @@ _mirror = (
     )
 )
 
-_move = (
+_move = Ready(
     update(table)
     .where(table.c.id == bindparam("row"), _HERE, table.c.state == "accepted")
     .values(
@@ -206,13 +207,13 @@ _move = (
 )
 
 
-async def _guarded(tx: AsyncConnection, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+async def _guarded(tx: AsyncConnection, statement: Ready, rows: Sequence[Mapping[str, Any]]) -> None:
     """Run one guarded update for every row; all of them must hit."""
     if not rows:
         return
-    result = await tx.execute(statement, list(rows))
-    if result.rowcount != len(rows):
-        raise GuardFailed(f"{len(rows) - result.rowcount} of {len(rows)} deliveries were not in the expected state")
+    hit = await statement.run(tx, rows)
+    if hit != len(rows):
+        raise GuardFailed(f"{len(rows) - hit} of {len(rows)} deliveries were not in the expected state")
 
 
 async def intend(tx: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -233,7 +234,7 @@ async def settle(tx: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None
 async def mirror(tx: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Give the duplicates of final deliveries the same result."""
     if rows:
-        await tx.execute(_mirror, list(rows))
+        await _mirror.run(tx, rows)
 
 
 async def move(tx: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:

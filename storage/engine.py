@@ -216,6 +216,9 @@ class _Immediate:
     async def execute(self, *arguments: Any, **options: Any) -> Any:
         return self._connection.execute(*arguments, **options)
 
+    async def exec_driver_sql(self, *arguments: Any) -> Any:
+        return self._connection.exec_driver_sql(*arguments)
+
 
 def _finish(work: Awaitable[T]) -> T:
     """The result of a coroutine that never has to wait."""

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, RowMapping, Select, and_, bindparam, func, literal_column, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.ready import Ready
 from storage.tables import chores, deliveries
 from storage.tables import lanes as table
 from storage.upsert import upsert
@@ -57,14 +58,16 @@ _CLOCKS: Mapping[str, ColumnElement[float]] = {
 }
 
 _FENCES = {  # built once: every commit of a drain begins with one
-    dialect: update(table)
-    .where(
-        table.c.bot_id == bindparam("bot"),
-        table.c.channel == bindparam("of_channel"),
-        table.c.tenant_id == bindparam("tenant"),
-        table.c.term == bindparam("its_term"),
+    dialect: Ready(
+        update(table)
+        .where(
+            table.c.bot_id == bindparam("bot"),
+            table.c.channel == bindparam("of_channel"),
+            table.c.tenant_id == bindparam("tenant"),
+            table.c.term == bindparam("its_term"),
+        )
+        .values(expires_at=clock + bindparam("ttl"))
     )
-    .values(expires_at=clock + bindparam("ttl"))
     for dialect, clock in _CLOCKS.items()
 }
 
@@ -94,8 +97,7 @@ async def claim(tx: AsyncConnection, key: Key, *, owner: str, ttl: float) -> Cla
 async def fence(tx: AsyncConnection, key: Key, *, term: int, ttl: float) -> None:
     """Renew the claim inside a writing transaction. Raises LaneLost when the term is not ours any more."""
     owned = {"bot": key[0], "of_channel": key[1], "tenant": key[2], "its_term": term}
-    result = await tx.execute(_FENCES[tx.dialect.name], owned | {"ttl": ttl})
-    if result.rowcount != 1:
+    if await _FENCES[tx.dialect.name].run(tx, [owned | {"ttl": ttl}]) != 1:
         raise LaneLost(f"lane {'/'.join(key)} was taken over; term {term} is over")
 
 

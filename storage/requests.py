@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import RowMapping, and_, bindparam, case, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.ready import Ready
 from storage.tables import deliveries, idempotency
 from storage.tables import requests as table
 from storage.upsert import upsert
@@ -87,7 +88,7 @@ def _verdict() -> Any:  # SQLAlchemy types a CASE over literals as Any
     )
 
 
-_count = (
+_count = Ready(
     update(table)
     .where(table.c.id == bindparam("rid"))
     .values(
@@ -97,7 +98,7 @@ _count = (
     )
 )
 
-_close = (
+_close = Ready(
     update(table)
     .where(table.c.id == bindparam("rid"), table.c.done == table.c.total, table.c.status == OPEN)
     .values(status=_verdict(), closed_at=bindparam("now"), times_closed=table.c.times_closed + 1)
@@ -117,9 +118,8 @@ async def count_results(
     changes += [{"rid": key, "final": 0, "ok": 0, "now": now} for key in touched if key not in results]
     if not changes:
         return []
-    await tx.execute(_count, changes)
-    closes = [(str(change["rid"]), await tx.execute(_close, {"rid": change["rid"], "now": now})) for change in changes]
-    return [key for key, result in closes if result.rowcount]
+    await _count.run(tx, changes)
+    return [str(change["rid"]) for change in changes if await _close.run(tx, [change])]
 
 
 async def recount(tx: AsyncConnection, request_id: str, *, now: float, succeeded: int) -> None:
