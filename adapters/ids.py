@@ -5,6 +5,7 @@ database takes and the other refuses would be lost after its message was sent.
 from __future__ import annotations
 
 MAX_ID = 255
+MAX_TENANT = 64
 MAX_CONVERSATION = 1024
 
 
@@ -13,3 +14,8 @@ def readable(value: object, most: int = MAX_ID) -> str | None:
     if not isinstance(value, str) or not value or len(value) > most or not value.isprintable():
         return None
     return value if len(value.encode()) <= most else None
+
+
+def words(value: object) -> str:
+    """A text for people, such as a name, without what no database stores; empty for everything else."""
+    return value.replace("\0", "") if isinstance(value, str) else ""

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapters.base import BotId, Chore, ChoreDone, ChoreLater, ChoreOutcome, Fault, Gate, TenantId
+from adapters.ids import MAX_TENANT, readable, words
 from adapters.slack import limits
 from adapters.slack.client import Answer, Failure, SlackClient
 from adapters.slack.config import Clock, SlackApp, Wake
@@ -154,7 +155,7 @@ class SlackTeams:
 
 def _grant(token: str, answer: Answer) -> Grant | None:
     body = answer.body
-    team, enterprise = _text(body.get("team_id")), _text(body.get("enterprise_id"))
+    team, enterprise = readable(body.get("team_id"), MAX_TENANT), readable(body.get("enterprise_id"), MAX_TENANT)
     if body.get("is_enterprise_install") is True:
         team = None
     if team is None and enterprise is None:
@@ -162,21 +163,17 @@ def _grant(token: str, answer: Answer) -> Grant | None:
     return Grant(
         token=token,
         team=team,
-        team_name=_text(body.get("team")) or "",
+        team_name=words(body.get("team")),
         enterprise=enterprise,
-        enterprise_name=_text(body.get("team")) or "",
+        enterprise_name=words(body.get("team")),
         scopes=tuple(each.strip() for each in (answer.scopes or "").split(",") if each.strip()),
-        app_id=_text(body.get("app_id")),
-        bot_user_id=_text(body.get("user_id")),
-        platform_bot_id=_text(body.get("bot_id")),
+        app_id=readable(body.get("app_id")),
+        bot_user_id=readable(body.get("user_id"), MAX_TENANT),
+        platform_bot_id=readable(body.get("bot_id"), MAX_TENANT),
     )
 
 
 def _teams(body: Mapping[str, Any]) -> list[tuple[str, str]]:
     teams = body.get("teams")
     found = [each for each in teams if isinstance(each, dict)] if isinstance(teams, list) else []
-    return [(each["id"], _text(each.get("name")) or "") for each in found if _text(each.get("id"))]
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+    return [(each["id"], words(each.get("name"))) for each in found if readable(each.get("id"), MAX_TENANT)]

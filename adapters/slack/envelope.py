@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-MAX_EVENT_ID = 255
+from adapters.ids import MAX_ID, MAX_TENANT, readable
+
+FAR = 1e11  # epoch seconds beyond any event
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +30,9 @@ class Envelope:
         """A text of the inner event; None if it is missing or empty."""
         return text(self.event.get(name))
 
-    def texts(self, name: str) -> tuple[str, ...]:
+    def texts(self, name: str, most: int = MAX_ID) -> tuple[str, ...]:
         """A list of texts of the inner event."""
-        return texts(self.event.get(name))
+        return texts(self.event.get(name), most)
 
 
 def read(body: Mapping[str, Any]) -> Envelope | None:
@@ -41,27 +43,27 @@ def read(body: Mapping[str, Any]) -> Envelope | None:
     (tokens_revoked) have nothing else.
     """
     event, event_id, at = body.get("event"), text(body.get("event_id")), body.get("event_time")
-    if not isinstance(event, dict) or event_id is None or len(event_id) > MAX_EVENT_ID:
+    if not isinstance(event, dict) or event_id is None:
         return None
     kind = text(event.get("type"))
-    if kind is None or isinstance(at, bool) or not isinstance(at, int | float):
+    if kind is None or isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at < FAR:
         return None
     given = body.get("authorizations")
     if given is not None and not (isinstance(given, list) and all(isinstance(each, dict) for each in given)):
         return None
     source: Mapping[str, Any] = given[0] if given else body
     org_wide = source.get("is_enterprise_install") is True
-    tenant, enterprise = text(source.get("team_id")), text(source.get("enterprise_id"))
+    tenant, enterprise = text(source.get("team_id"), MAX_TENANT), text(source.get("enterprise_id"), MAX_TENANT)
     if tenant is None and org_wide:
-        tenant = text(body.get("team_id"))
+        tenant = text(body.get("team_id"), MAX_TENANT)
     return Envelope(event_id, kind, float(at), tenant, enterprise, org_wide, event)
 
 
-def text(value: object) -> str | None:
-    """The value if it is a text that says something."""
-    return value if isinstance(value, str) and value else None
+def text(value: object, most: int = MAX_ID) -> str | None:
+    """The value if it is an id or a word that can be kept."""
+    return readable(value, most)
 
 
-def texts(value: object) -> tuple[str, ...]:
-    """The texts of a list."""
-    return tuple(each for each in value if isinstance(each, str) and each) if isinstance(value, list) else ()
+def texts(value: object, most: int = MAX_ID) -> tuple[str, ...]:
+    """The ids of a list."""
+    return tuple(each for each in value if readable(each, most)) if isinstance(value, list) else ()

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.base import BotId, Lane, TenantId
 from adapters.evidence import Evidence, EvidenceKind, EvidenceSink
+from adapters.ids import MAX_TENANT
 from adapters.slack.config import Clock, NormalForm, Wake
 from adapters.slack.envelope import Envelope, text
 from adapters.slack.installations import SLACK, SlackInstallations
@@ -92,7 +93,7 @@ class SlackEvents:
     async def pressed(self, body: Mapping[str, Any]) -> None:
         """A person pressed a button (block_actions): proof that the message is there."""
         user, container = _object(body, "user"), _object(body, "container")
-        team = text(_object(body, "team").get("id")) or text(user.get("team_id"))
+        team = text(_object(body, "team").get("id"), MAX_TENANT) or text(user.get("team_id"), MAX_TENANT)
         person = text(user.get("id"))
         conversation = text(container.get("channel_id"))
         if team is None or person is None or conversation is None:
@@ -118,15 +119,18 @@ class SlackEvents:
         if person and conversation and tenant:
             await self._capture(tx, tenant, person, conversation, envelope.at)
             thread = envelope.text("thread_ts")
-            answered = thread if thread != envelope.text("ts") else None
-            await self._prove(tx, tenant, person, conversation, answered, "reply", envelope.at)
+            author = event.get("parent_user_id") or _object(event, "root").get("user")
+            is_answer = thread != envelope.text("ts") and await self._is_ours(tx, tenant, author)
+            await self._prove(tx, tenant, person, conversation, thread if is_answer else None, "reply", envelope.at)
         return []
 
     async def _reaction(self, tx: AsyncConnection, envelope: Envelope) -> list[Lane]:
         item = _object(envelope.event, "item")
         person, conversation, message = envelope.text("user"), text(item.get("channel")), text(item.get("ts"))
         tenant = await self._tenant(tx, envelope)
-        if person and conversation and message and tenant and conversation.startswith("D"):
+        if not (person and conversation and message and tenant and conversation.startswith("D")):
+            return []
+        if await self._is_ours(tx, tenant, envelope.event.get("item_user")):
             await self._prove(tx, tenant, person, conversation, message, "reaction", envelope.at)
         return []
 
@@ -166,11 +170,11 @@ class SlackEvents:
     async def _access_granted(self, tx: AsyncConnection, envelope: Envelope) -> list[Lane]:
         if envelope.enterprise is None:
             return []
-        teams = [(team, "") for team in envelope.texts("team_ids")]
+        teams = [(team, "") for team in envelope.texts("team_ids", MAX_TENANT)]
         return await self._store.grant_access(tx, self._bot, envelope.enterprise, teams, envelope.at)
 
     async def _access_revoked(self, tx: AsyncConnection, envelope: Envelope) -> list[Lane]:
-        for team in envelope.texts("team_ids"):
+        for team in envelope.texts("team_ids", MAX_TENANT):
             await self._store.remove(tx, self._bot, team, None, envelope.at)
         return []
 
@@ -182,6 +186,11 @@ class SlackEvents:
         if row is None or not row.active or (envelope.org_wide and row.enterprise_id != envelope.enterprise):
             return None
         return TenantId(row.tenant_id)
+
+    async def _is_ours(self, tx: AsyncConnection, tenant: TenantId, author: object) -> bool:
+        """Whether we wrote a message. People answer and react to their own too, and those prove nothing."""
+        ours = await self._store.bot_user(tx, self._bot, tenant)
+        return ours is not None and author == ours
 
     async def _workspaces(self, tx: AsyncConnection, envelope: Envelope, user: object) -> list[Workspace]:
         """The installed workspaces whose directory an event about a person concerns."""

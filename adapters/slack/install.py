@@ -32,9 +32,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 from sqlalchemy.exc import SQLAlchemyError
 
 from adapters.base import ENTRY, BotId, Fault, Lane
+from adapters.ids import MAX_TENANT, readable, words
 from adapters.slack.client import Failure, SlackClient
 from adapters.slack.config import Clock, SlackApp, SlackEndpoints, Wake
-from adapters.slack.envelope import text
 from adapters.slack.installations import SLACK, Grant, SlackInstallations
 from adapters.slack.limits import STATE_SECONDS
 from storage import oauth_states
@@ -238,21 +238,21 @@ class _Flow(AsyncOAuthFlow):
 def _installation(body: Mapping[str, Any]) -> Installation | None:
     """slack_sdk's form of the answer; None when it holds no bot token."""
     team, enterprise, user = (_object(body, name) for name in ("team", "enterprise", "authed_user"))
-    token = text(body.get("access_token"))
+    token = words(body.get("access_token"))
     org_wide = body.get("is_enterprise_install") is True
-    place = enterprise.get("id") if org_wide else team.get("id")
-    if token is None or text(place) is None:
+    place = readable((enterprise if org_wide else team).get("id"), MAX_TENANT)
+    if not token or place is None:
         return None
     return Installation(
-        app_id=text(body.get("app_id")),
-        enterprise_id=text(enterprise.get("id")),
-        enterprise_name=text(enterprise.get("name")),
-        team_id=None if org_wide else text(team.get("id")),
-        team_name=None if org_wide else text(team.get("name")),
+        app_id=readable(body.get("app_id")),
+        enterprise_id=readable(enterprise.get("id"), MAX_TENANT),
+        enterprise_name=words(enterprise.get("name")),
+        team_id=None if org_wide else place,
+        team_name=None if org_wide else words(team.get("name")),
         bot_token=token,
-        bot_user_id=text(body.get("bot_user_id")),
-        bot_scopes=text(body.get("scope")) or "",
-        user_id=text(user.get("id")) or "",
+        bot_user_id=readable(body.get("bot_user_id"), MAX_TENANT),
+        bot_scopes=words(body.get("scope")),
+        user_id=readable(user.get("id")) or "",
         is_enterprise_install=org_wide,
     )
 

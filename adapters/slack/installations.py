@@ -104,9 +104,7 @@ class SlackInstallations:
         row = await installations.get(tx, bot_id=bot, channel=SLACK, tenant_id=tenant)
         if row is None or not row.active:
             return None
-        holder: Installation | None = row
-        if row.token is None and row.enterprise_id is not None:
-            holder = await installations.get(tx, bot_id=bot, channel=SLACK, tenant_id=row.enterprise_id)
+        holder = await self._holder(tx, bot, row)
         if holder is None or not holder.active or holder.token is None:
             return None
         return Installed(
@@ -119,6 +117,18 @@ class SlackInstallations:
             platform_bot_id=holder.platform_bot_id,
             dead_reason=row.dead_reason,
         )
+
+    async def bot_user(self, tx: AsyncConnection, bot: BotId, tenant: TenantId) -> str | None:
+        """The Slack user who writes our messages in a workspace; None where we are not installed or were not told."""
+        row = await installations.get(tx, bot_id=bot, channel=SLACK, tenant_id=tenant)
+        holder = None if row is None else await self._holder(tx, bot, row)
+        return None if holder is None else holder.bot_user_id
+
+    async def _holder(self, tx: AsyncConnection, bot: BotId, row: Installation) -> Installation | None:
+        """The row with the token that serves a workspace: its own, or that of its org."""
+        if row.token is not None or row.enterprise_id is None:
+            return row
+        return await installations.get(tx, bot_id=bot, channel=SLACK, tenant_id=row.enterprise_id)
 
     def forget(self, bot: BotId) -> None:
         """Drop what is remembered of a bot; to be called after a commit that changed its installations."""
@@ -136,8 +146,11 @@ class SlackInstallations:
             raise ValueError("an installation names a workspace or an org")
         now = self._clock()
         known = await installations.get(tx, bot_id=bot, channel=SLACK, tenant_id=tenant)
-        newest = max((known.installed_at, known.removed_at or 0.0) if known is not None else (0.0,))
-        at = float(int(now))  # events carry whole seconds: one of this very second is not an older one
+        # Events carry whole seconds. A removal of the very second of an install is taken as its end: it may be, and
+        # an install that is gone must not look alive. But one removal sends two events, and a reinstall after the
+        # first must outlive the second, which has the same stamp: half a second later no removal of ours is meant.
+        at = float(int(now))
+        newest = 0.0 if known is None else max(known.installed_at, (known.removed_at or -1.0) + 0.5)
         row = Installation(
             bot_id=bot,
             channel=SLACK,

@@ -65,10 +65,16 @@ class TestReferences:
         """message.im in a thread names the message; outside it only the conversation."""
         message = {"type": "message", "channel_type": "im", "user": "U1", "channel": "D1", "text": "ok", "ts": "9.1"}
 
-        await side.deliver(url, {**message, "thread_ts": "5.5"}, event_id="Ev1")
+        await side.deliver(url, {**message, "thread_ts": "5.5", "parent_user_id": "U0BOT"}, event_id="Ev1")
         await side.deliver(url, message, event_id="Ev2")
+        shown_too = {"subtype": "thread_broadcast", "thread_ts": "5.6", "root": {"user": "U0BOT", "ts": "5.6"}}
+        await side.deliver(url, {**message, **shown_too}, event_id="Ev3")
 
-        assert [(each.kind, each.message_id) for each in side.evidence] == [("reply", "5.5"), ("reply", None)]
+        assert [(each.kind, each.message_id) for each in side.evidence] == [
+            ("reply", "5.5"),
+            ("reply", None),
+            ("reply", "5.6"),
+        ]
         assert await conversation(side, "U1") == "D1"
 
     @pytest.mark.parametrize(
@@ -93,9 +99,38 @@ class TestReferences:
         """reaction_added in a direct message names the message."""
         item = {"type": "message", "channel": "D1", "ts": "5.5"}
 
-        await side.deliver(url, {"type": "reaction_added", "user": "U1", "item": item, "reaction": "tada"})
+        event = {"type": "reaction_added", "user": "U1", "item_user": "U0BOT", "item": item, "reaction": "tada"}
+        await side.deliver(url, event)
 
         assert [(each.kind, each.message_id) for each in side.evidence] == [("reaction", "5.5")]
+
+    @pytest.mark.parametrize("author", ["U1", "U0ELSE", None, 7])
+    async def test_what_is_done_to_other_messages_proves_nothing(
+        self, side: SlackSide, url: str, author: object
+    ) -> None:
+        """A reaction or an answer to a message that we did not write, or nobody names, is about no delivery."""
+        item = {"type": "message", "channel": "D1", "ts": "5.5"}
+        reaction = {"type": "reaction_added", "user": "U1", "item_user": author, "item": item, "reaction": "tada"}
+        message = {"type": "message", "channel_type": "im", "user": "U1", "channel": "D1", "text": "ok", "ts": "9.1"}
+
+        await side.deliver(url, reaction, event_id="Ev1")
+        await side.deliver(url, {**message, "thread_ts": "5.5", "parent_user_id": author}, event_id="Ev2")
+
+        assert [(each.kind, each.message_id) for each in side.evidence] == [("reply", None)]
+
+    async def test_who_we_are_is_told_by_the_org(self, side: SlackSide, url: str) -> None:
+        """In a workspace that an org serves, our messages are the org's bot user's; without a name nothing is ours."""
+        item = {"type": "message", "channel": "D1", "ts": "5.5"}
+        event = {"type": "reaction_added", "user": "U1", "item_user": "U0ORG", "item": item, "reaction": "tada"}
+        await side.install(None, "xoxb-org", ORG, bot_user_id="U0ORG")
+        async with side.database.write() as tx:
+            await side.installations.grant_access(tx, BOT, ORG, [("T0A", "")], 1.0)
+        await side.install("T0NAMELESS", "xoxb-2", bot_user_id=None)
+
+        await side.deliver(url, event, event_id="Ev1", team="T0A", enterprise=ORG)
+        await side.deliver(url, {**event, "item_user": None}, event_id="Ev2", team="T0NAMELESS")
+
+        assert [(each.tenant, each.message_id) for each in side.evidence] == [("T0A", "5.5")]
 
     async def test_events_of_strangers_teams_change_nothing(self, side: SlackSide, url: str) -> None:
         """A workspace without installation has no references."""
@@ -284,6 +319,29 @@ class TestUninstall:
         found = await side.installations.token_for(BOT, TEAM)
         assert found is not None
         assert found.token == "xoxb-new"
+
+    @pytest.mark.parametrize("behind", [0, 600])
+    async def test_a_reinstall_outlives_the_second_event_of_the_removal_before(
+        self, side: SlackSide, url: str, behind: int
+    ) -> None:
+        """P30: one removal sends two events; the second, however late, has the first one's second and not the new."""
+        removed_at = int(side.clock.now) + behind
+        event = {"type": "tokens_revoked", "tokens": REVOKED}
+        await side.deliver(url, {"type": "app_uninstalled"}, event_id="Ev1", event_time=removed_at)
+        await side.install(token="xoxb-new")
+        await side.deliver(url, event, event_id="Ev2", event_time=removed_at)
+        kept = await side.installations.token_for(BOT, TEAM)
+        await side.deliver(url, event, event_id="Ev3", event_time=removed_at + 1)
+        ended = await side.installations.token_for(BOT, TEAM)
+
+        assert kept is not None
+        assert (kept.token, ended) == ("xoxb-new", None)
+
+    async def test_a_removal_in_the_second_of_a_first_install_counts(self, side: SlackSide, url: str) -> None:
+        """An install that ends at once is not taken for alive."""
+        await side.deliver(url, {"type": "app_uninstalled"}, event_time=int(side.clock.now))
+
+        assert await side.installations.token_for(BOT, TEAM) is None
 
     @pytest.mark.parametrize(
         "tokens", [{"oauth": ["U1"]}, {"oauth": ["U1"], "bot": []}, {"bot": ["U0OTHER"]}, {}, None]

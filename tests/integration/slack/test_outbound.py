@@ -85,9 +85,9 @@ class TestTheCall:
         """A payload cannot say who it goes to, who it is from, or what marks it."""
         answering(stub, lambda _: GOOD)
         stolen = {"channel": "U2", "token": "x", "team_id": "T2", "metadata": {}, "username": "boss", "icon_url": "x"}
-        stolen |= {"thread_ts": "1700000000.000100", "reply_broadcast": True}
+        threaded = {"thread_ts": "1700000000.000100", "reply_broadcast": True}
 
-        await send(side, {"text": "hello", **stolen})
+        await send(side, {"text": "hello", **stolen, **threaded})
 
         sent = stub.heard[0].arguments
         assert (sent["channel"], sent["team_id"]) == ("U1", TEAM)

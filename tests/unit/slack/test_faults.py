@@ -184,7 +184,7 @@ class TestWhatIsNotInTheTable:
 
     @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 407, 413, 451])
     def test_a_refusal_that_is_not_slacks(self, status: int) -> None:
-        """P13: a proxy or firewall that refuses the call did not let Slack see it: repeat, a bounded number of times."""
+        """P13: what a proxy or firewall refuses, Slack never saw: repeated, a bounded number of times."""
         fault = faults.classify(status, None)
 
         assert (fault.klass, fault.reason) == (FaultClass.NOT_SENT, "platform_unreachable")
