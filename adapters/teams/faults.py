@@ -6,6 +6,9 @@ by one alone: the same 403 stands for a block, an uninstall and a disabled bot. 
 
     {"error": {"code": "ConversationNotFound", "message": "…"}}
     {"errorCode": 209, "message": "{\\"subCode\\": \\"MessageWritesBlocked\\", …}"}     JSON inside a string
+
+A refusal in neither shape is not Teams': a proxy, a firewall or a gateway in front of it refused, and Teams never saw
+the call. Statuses that mean the same whoever says them (401, 408, 412, 413, 429) need no shape.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from typing import Any, Final
 
 import orjson
 
-from adapters.base import Fault, FaultClass, NotSent, Outcome, Refused, Repair, Uncertain
+from adapters.base import Fault, FaultClass, NotSent, Refused, Repair, Uncertain
 from adapters.http import Answer, parse_retry_after
 
 MAX_DETAIL: Final = 500
@@ -29,6 +32,7 @@ _BLOCKED = "The person has blocked the app; they can unblock it in Teams, or wri
 _CREDENTIALS = "Teams rejects the app's credentials: check app id, secret, tenant and app type of the bot."
 _UNCLEAR = "Teams gave no clear answer; the message may have arrived."
 _UNKNOWN = "Teams refused with a code Herald does not know; see the code and its text."
+_IN_BETWEEN = "Something between Herald and Teams refused the call: check the proxy, the firewall and the endpoints."
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +117,26 @@ NO_CONVERSATION: Final = Fault(
 
 def classify(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
     """The fault of an answer that is not a success; total: what no row knows is refused as `unknown_code`."""
-    code, detail = _read_error(body, headers.get("Content-Type", ""))
-    row = _BY_KEY.get((status, ANY)) or _BY_KEY.get((status, None if code is None else _plain(code)))
-    if row is None:
-        row = _unlisted(status)
+    is_html = "html" in headers.get("Content-Type", "").lower()
+    parsed = _json_object(body)
+    code, detail = ("", "" if is_html else _first_words(body)) if parsed is None else _read_error(parsed)
+    row = _BY_KEY.get((status, ANY))
+    if row is None and 400 <= status < 500 and not _is_of_teams(parsed):
+        row = Row(status, ANY, _N, "platform_unreachable", _IN_BETWEEN)
+        code = f"http_{status}_html" if is_html else f"http_{status}"
+    row = row or _BY_KEY.get((status, _plain(code) if code else None)) or _unlisted(status)
     shown = (code or f"http_{status}")[:MAX_CODE]
     return Fault(row.klass, row.reason, row.remedy, shown, detail[:MAX_DETAIL], row.repair, row.costs_attempt)
+
+
+def _is_of_teams(parsed: Mapping[str, Any] | None) -> bool:
+    """Whether a body has one of the two shapes of a Bot Framework error; a gateway's `code` is its status, a number."""
+    if parsed is None:
+        return False
+    error = parsed.get("error")
+    if isinstance(error, dict):
+        return bool(error) and isinstance(error.get("code"), str | None)
+    return "errorCode" in parsed or isinstance(parsed.get("code"), str)
 
 
 def _unlisted(status: int) -> Row:
@@ -143,20 +161,21 @@ def as_outcome(fault: Fault, retry_after: float | None, bucket: str) -> NotSent 
     return NotSent(fault, retry_after, method=bucket)
 
 
-def repeatable(outcome: Outcome) -> Outcome:
-    """The same for a call that may be repeated freely (create, GET): what is unclear is simply not done."""
-    if not isinstance(outcome, Uncertain):
-        return outcome
-    remedy = "Teams gave no clear answer; Herald tries again."
-    return NotSent(replace(outcome.fault, klass=FaultClass.NOT_SENT, remedy=remedy))
+def repeatable(fault: Fault, retry_after: float | None, bucket: str) -> NotSent | Refused:
+    """The same for a call that may be repeated freely: what is unclear is simply not done."""
+    if fault.klass is FaultClass.REFUSED:
+        return Refused(fault)
+    if fault.klass is FaultClass.UNCERTAIN:
+        fault = replace(fault, klass=FaultClass.NOT_SENT, remedy="Teams gave no clear answer; Herald tries again.")
+    return NotSent(fault, retry_after, method=bucket)
 
 
-def _read_error(body: bytes, content_type: str) -> tuple[str | None, str]:
+def _first_words(body: bytes) -> str:
+    return _one_line(body[:_SHOWN].decode("utf-8", "replace"))
+
+
+def _read_error(parsed: Mapping[str, Any]) -> tuple[str | None, str]:
     """The platform's code, if any, and its text, from either shape of error."""
-    parsed = _json_object(body)
-    if parsed is None:
-        text = "" if "html" in content_type.lower() else body[:_SHOWN].decode("utf-8", "replace")
-        return None, _one_line(text)
     error = parsed.get("error")
     if isinstance(error, dict):
         return _text(error.get("code")), _one_line(_text(error.get("message")) or "")

@@ -34,7 +34,8 @@ from adapters.base import (
     Sent,
     Uncertain,
 )
-from adapters.http import Answer, CallFailed, NeverWritten, call
+from adapters.http import Answer, CallFailed, NeverWritten, call, parse_retry_after
+from adapters.ids import MAX_CONVERSATION, readable
 from adapters.teams import faults
 from adapters.teams.bots import TeamsBot, TeamsBots
 from adapters.teams.config import TeamsPace
@@ -49,8 +50,6 @@ logger = logging.getLogger(__name__)
 SEND_BUCKET: Final = "connector"
 GRAPH_BUCKET: Final = "graph"
 TOGETHER_SECONDS: Final = 0.02
-MAX_MESSAGE_ID: Final = 255
-OPEN_AGAIN_AFTER: Final = 5.0
 UNUSABLE: Final = ("app_not_installed", "blocked_by_recipient")
 
 
@@ -158,7 +157,9 @@ class TeamsChannel:
             return Uncertain(replace(faults.NO_CLEAR_ANSWER, code=f"http_{answer.status}_without_id"))
         return Sent(message_id)
 
-    async def _learn_from(self, bot: BotId, address: Address, outcome: NotSent | Refused, started: float) -> Outcome:
+    async def _learn_from(
+        self, bot: BotId, address: Address, outcome: NotSent | Refused, started: float
+    ) -> NotSent | Refused:
         """Store what a refusal says about the reference before the drain resolves the person again."""
         fault = outcome.fault
         if fault.repair is Repair.SERVICE_URL:
@@ -170,8 +171,8 @@ class TeamsChannel:
             await self._keep(self._references.deactivate(bot, address, fault.reason, started))
         return outcome
 
-    async def _create(self, known: TeamsBot, address: Address, service_url: str) -> str | Outcome:
-        """The conversation's id, or why there is none."""
+    async def _create(self, known: TeamsBot, address: Address, service_url: str) -> str | NotSent | Refused:
+        """The conversation's id, or why there is none. Whatever is unclear may be asked again."""
         client = await known.pool.create(service_url, self._bots.endpoints.bot_issuer)
         parameters = ConversationParameters(
             is_group=False,
@@ -187,22 +188,22 @@ class TeamsChannel:
         except CallFailed as error:
             return NotSent(replace(faults.UNREACHABLE, code=error.code))
         except Answered as error:
-            return faults.repeatable(faults.outcome_of(error.answer, self._moment(), SEND_BUCKET))
-        created = getattr(found, "id", None)
-        if isinstance(created, str) and created:
-            return created
-        return faults.repeatable(Uncertain(replace(faults.NO_CLEAR_ANSWER, code="created_without_id")))
+            answer = error.answer
+            fault = faults.classify(answer.status, answer.headers, answer.body)
+            pause = parse_retry_after(answer.headers.get("Retry-After"), self._moment())
+            return faults.repeatable(fault, pause, SEND_BUCKET)
+        created = readable(getattr(found, "id", None), MAX_CONVERSATION)
+        if created is None:
+            return faults.repeatable(replace(faults.NO_CLEAR_ANSWER, code="created_without_id"), None, SEND_BUCKET)
+        return created
 
-    async def _not_opened(self, bot: BotId, address: Address, outcome: Outcome, gate: Gate) -> NotSent | Refused:
+    async def _not_opened(
+        self, bot: BotId, address: Address, outcome: NotSent | Refused, gate: Gate
+    ) -> NotSent | Refused:
+        """When to try again is the platform's word or, without one, the drain's: it knows how often it has tried."""
         if isinstance(outcome, NotSent) and outcome.fault.reason == "throttled":
             gate.throttled(SEND_BUCKET, outcome.retry_after)
-        if isinstance(outcome, NotSent | Refused):
-            outcome = await self._learn_from(bot, address, outcome, self._now())
-        if isinstance(outcome, NotSent):
-            return outcome if outcome.retry_after is not None else replace(outcome, retry_after=OPEN_AGAIN_AFTER)
-        if isinstance(outcome, Refused):
-            return outcome
-        raise AssertionError("creating a conversation is repeatable: it is refused or not done")
+        return await self._learn_from(bot, address, outcome, self._now())
 
     async def _keep(self, write: Any) -> bool:
         """Store what was learned; the platform's answer stands even if the database does not take it."""
@@ -231,4 +232,4 @@ def _id_in(answer: Answer) -> str | None:
     except ValueError:
         return None
     found = parsed.get("id") if isinstance(parsed, dict) else None
-    return found if isinstance(found, str) and 0 < len(found) <= MAX_MESSAGE_ID else None
+    return readable(found)

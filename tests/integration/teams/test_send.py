@@ -141,8 +141,10 @@ class TestSend:
             b'{"id":5}',
             b"[]",
             b'{"id":""}',
+            b'{"id":"17\\u0000"}',
+            b'{"id":"%b"}' % (b"1" * 256),
         ],
-        ids=["html", "cut", "charset", "empty", "no-id", "number", "list", "blank"],
+        ids=["html", "cut", "charset", "empty", "no-id", "number", "list", "blank", "nul", "long"],
     )
     async def test_success_without_an_id(self, channel: TeamsChannel, cloud: Cloud, body: bytes) -> None:
         """P13: a success whose id cannot be read is uncertain, not sent."""
@@ -152,6 +154,16 @@ class TestSend:
 
         assert isinstance(outcome, Uncertain)
         assert outcome.fault.code == "http_201_without_id"
+
+    @pytest.mark.parametrize("status", [400, 403, 404, 405, 407])
+    async def test_refused_by_something_else(self, channel: TeamsChannel, cloud: Cloud, status: int) -> None:
+        """P13: a page of a proxy in place of Teams' refusal refuses nobody: it is tried again."""
+        cloud.connector = answering(status, b"<html>Access denied</html>", {"Content-Type": "text/html"})
+
+        outcome = await send(channel, address(cloud))
+
+        assert isinstance(outcome, NotSent)
+        assert (outcome.fault.code, outcome.fault.costs_attempt) == (f"http_{status}_html", True)
 
     async def test_unknown_code(self, channel: TeamsChannel, cloud: Cloud) -> None:
         """P15: an unknown code in a valid refusal is refused, and the raw code is kept."""
@@ -480,8 +492,40 @@ class TestOpen:
         assert isinstance(outcome, NotSent | Refused)
         assert reason == outcome.fault.reason
         assert outcome.fault.klass is not FaultClass.UNCERTAIN
-        assert isinstance(outcome, Refused) or outcome.retry_after == (3.0 if reason == "throttled" else 5.0)
+        assert isinstance(outcome, Refused) or outcome.retry_after == (3.0 if reason == "throttled" else None)
         assert ([("connector", 3.0)] if reason == "throttled" else []) == gate.pauses
+
+    async def test_trouble_costs_an_attempt(self, channel: TeamsChannel, cloud: Cloud) -> None:
+        """An opening that the platform fails costs an attempt, and its own word says when to try again."""
+        cloud.connector = answering(503, b"", {"Retry-After": "40"})
+
+        outcome = await channel.open(BOT, address(cloud, conversation_id=None), kit.FakeGate())
+
+        assert isinstance(outcome, NotSent)
+        assert (outcome.retry_after, outcome.fault.costs_attempt) == (40.0, True)
+
+    async def test_nobody_there_costs_none(self, cloud: Cloud, session: ClientSession, database: Database) -> None:
+        """A connector that cannot be reached is nobody's fault."""
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))
+            url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+            outcome = await TeamsChannel(kit.bots(cloud, session, allowed=(url,)), database).open(
+                BOT, address(cloud, conversation_id=None, service_url=f"{url}/"), kit.FakeGate()
+            )
+
+        assert isinstance(outcome, NotSent)
+        assert (outcome.fault.reason, outcome.fault.costs_attempt) == ("platform_unreachable", False)
+        assert outcome.retry_after is None
+
+    @pytest.mark.parametrize("created", ["", "a:\x001", "a:" + "1" * 3000, None])
+    async def test_unreadable_conversation(self, channel: TeamsChannel, cloud: Cloud, created: object) -> None:
+        """A conversation whose id cannot be kept was not opened."""
+        cloud.connector = answering(201, {"id": created})
+
+        outcome = await channel.open(BOT, address(cloud, conversation_id=None), kit.FakeGate())
+
+        assert isinstance(outcome, NotSent)
+        assert (outcome.fault.reason, outcome.fault.costs_attempt) == ("no_clear_answer", True)
 
     async def test_broken_wire(self, cloud: Cloud, session: ClientSession, database: Database) -> None:
         """A reset while creating is not sent."""

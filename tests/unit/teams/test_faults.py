@@ -29,7 +29,8 @@ class TestTable:
     def test_every_row_is_found_in_both_shapes(self, row: Row, shape: object) -> None:
         """Each row is reached by its status and code, in either shape of error."""
         code = "Whatever" if row.code in (None, ANY) else str(row.code)
-        body = b"" if row.code is None else (plain if shape is plain else nested)(code)
+        nameless = b'{"error": {"message": "text"}}'
+        body = nameless if row.code is None else (plain if shape is plain else nested)(code)
 
         fault = classify(row.status, {"Content-Type": "application/json"}, body)
 
@@ -89,11 +90,48 @@ class TestUnlisted:
         """A known code under another status is unknown."""
         assert classify(409, {}, plain(code)).reason == "unknown_code"
 
-    def test_bare_403(self) -> None:
-        """A 403 without a code is refused, and says only its status."""
-        fault = classify(403, {}, b"")
+    def test_a_refusal_without_a_code(self) -> None:
+        """An error of Teams without a code is refused, and says only its status and text."""
+        fault = classify(403, {}, b'{"error": {"message": "no"}}')
 
-        assert (fault.reason, fault.code, fault.detail) == ("unknown_code", "http_403", "")
+        assert (fault.klass, fault.reason) == (FaultClass.REFUSED, "unknown_code")
+        assert (fault.code, fault.detail) == ("http_403", "no")
+
+    @pytest.mark.parametrize("status", [400, 402, 403, 404, 405, 407, 409, 422, 451])
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"",
+            b"<html>Access denied</html>",
+            b"blocked by policy",
+            b"[]",
+            b"{}",
+            b'{"error":"denied"}',
+            b'{"message":"No HTTP resource was found"}',
+            b'{"error":{"code":403,"message":"forbidden by the gateway"}}',
+            b'{"code":403,"message":"forbidden by the gateway"}',
+            b'{"error":{}}',
+        ],
+    )
+    def test_a_refusal_that_is_not_of_teams(self, status: int, body: bytes) -> None:
+        """P13: what a proxy or firewall refuses, Teams never saw: repeated, a bounded number of times."""
+        fault = classify(status, {}, body)
+
+        assert (fault.klass, fault.reason) == (FaultClass.NOT_SENT, "platform_unreachable")
+        assert (fault.code, fault.costs_attempt) == (f"http_{status}", True)
+
+    def test_a_page_is_named(self) -> None:
+        """The code tells an operator that a web page came in place of an answer."""
+        fault = classify(403, {"Content-Type": "text/html; charset=utf-8"}, b"<html>Access denied</html>")
+
+        assert (fault.klass, fault.code, fault.detail) == (FaultClass.NOT_SENT, "http_403_html", "")
+
+    @pytest.mark.parametrize(
+        ("status", "reason"), [(401, "credentials_rejected"), (413, "message_too_large"), (412, "conversation_busy")]
+    )
+    def test_statuses_that_need_no_body(self, status: int, reason: str) -> None:
+        """Some statuses mean the same whoever says them."""
+        assert classify(status, {"Content-Type": "text/html"}, b"<html>").reason == reason
 
     @pytest.mark.parametrize("status", [300, 302, 501, 505, 599])
     def test_neither_success_nor_refusal(self, status: int) -> None:
@@ -108,7 +146,7 @@ class TestUnlisted:
         """Whatever stands in a body, there is a fault with a bounded code and detail."""
         fault = classify(403, {}, body)
 
-        assert fault.klass is FaultClass.REFUSED
+        assert fault.klass in (FaultClass.REFUSED, FaultClass.NOT_SENT)
         assert len(fault.code) <= 100
         assert len(fault.detail) <= MAX_DETAIL
 
@@ -138,10 +176,12 @@ class TestOutcomes:
 
     def test_repeatable_calls_are_never_uncertain(self) -> None:
         """For a call that may be repeated, unclear means not done."""
-        outcome = repeatable(outcome_of(Answer(500, {}, b""), NOW, "connector"))
+        outcome = repeatable(classify(500, {}, b""), 7.0, "connector")
+        refused = repeatable(classify(403, {}, plain("NotEnoughPermissions")), None, "connector")
 
         assert isinstance(outcome, NotSent)
-        assert outcome.fault.klass is FaultClass.NOT_SENT
+        assert (outcome.fault.klass, outcome.retry_after) == (FaultClass.NOT_SENT, 7.0)
+        assert isinstance(refused, Refused)
 
 
 class TestRetryAfter:
