@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from adapters.base import ChannelName
 from storage import failpoints, inbox, requests, used_tokens
 from storage.engine import UNAVAILABLE, Database, describe
 
@@ -13,8 +14,11 @@ log = logging.getLogger("herald.housekeeping")
 
 EVERY_SECONDS = 3600.0
 AT_ONCE = 20  # requests deleted in one transaction, so that nobody waits for it
-INBOX_SECONDS = 4 * 3600.0  # Slack drops what it could not deliver within two hours
 SECONDS_PER_DAY = 86_400.0
+INBOX_SECONDS: Mapping[ChannelName, float] = {
+    ChannelName.SLACK: 4 * 3600.0,  # Slack drops what it could not deliver within two hours
+    ChannelName.MSTEAMS: 7 * SECONDS_PER_DAY,  # so long an answer or a receipt may name a person's own message
+}
 
 
 async def keep_house(database: Database, *, retention_days: float, clock: Callable[[], float]) -> None:
@@ -30,7 +34,8 @@ async def keep_house(database: Database, *, retention_days: float, clock: Callab
 async def tidy(database: Database, *, retention_days: float, now: float) -> int:
     """One round; returns the number of requests deleted."""
     async with database.write() as tx:
-        await inbox.forget_before(tx, now - INBOX_SECONDS)
+        for channel, seconds in INBOX_SECONDS.items():
+            await inbox.forget_before(tx, now - seconds, channel=channel)
         await used_tokens.forget_before(tx, now)
         await requests.purge_answers(tx, now)
     deleted = 0

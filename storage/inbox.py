@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.tables import inbox as table
@@ -15,6 +15,12 @@ async def first_time(tx: AsyncConnection, *, bot_id: str, channel: str, event_id
     return await upsert(tx, table, [row], update=()) > 0
 
 
-async def forget_before(tx: AsyncConnection, moment: float) -> int:
-    """Drop ids that the platform will not repeat any more (Slack drops events older than two hours)."""
-    return (await tx.execute(delete(table).where(table.c.seen_at < moment))).rowcount
+async def is_known(tx: AsyncConnection, *, bot_id: str, channel: str, event_id: str) -> bool:
+    """Whether the event was recorded, by a transaction before or by this one."""
+    where = (table.c.bot_id == bot_id, table.c.channel == channel, table.c.event_id == event_id)
+    return (await tx.execute(select(table.c.event_id).where(*where))).first() is not None
+
+
+async def forget_before(tx: AsyncConnection, moment: float, *, channel: str) -> int:
+    """Drop a channel's ids that nobody will ask about any more."""
+    return (await tx.execute(delete(table).where(table.c.seen_at < moment, table.c.channel == channel))).rowcount

@@ -79,7 +79,7 @@ class Capture:
         if event.person is None or event.conversation_id is None:
             return False
         wakes = await self._apply_to_person(tx, app.bot, event, event.person, tenant)
-        if event.evidence is not None:
+        if event.evidence is not None and not await self._is_about_their_own(tx, app.bot, event):
             await self._evidence(
                 tx,
                 Evidence(
@@ -94,6 +94,12 @@ class Capture:
                 ),
             )
         return wakes
+
+    async def _is_about_their_own(self, tx: AsyncConnection, bot: BotId, event: TeamsEvent) -> bool:
+        """Whether a receipt, an answer or a reaction names a message of the person's own: that proves none of ours."""
+        if event.own_key is None:
+            return False
+        return await inbox.is_known(tx, bot_id=bot, channel=CHANNEL.value, event_id=event.own_key)
 
     async def _apply_to_person(
         self, tx: AsyncConnection, bot: BotId, event: TeamsEvent, person: TeamsPerson, tenant: str

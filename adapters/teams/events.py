@@ -14,11 +14,10 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from adapters.evidence import EvidenceKind
+from adapters.ids import MAX_CONVERSATION, MAX_ID, readable
 
 READ_RECEIPT: Final = "application/vnd.microsoft.readReceipt"
 _TENANT: Final = re.compile(r"[A-Za-z0-9.-]{1,64}")
-_MAX_ID: Final = 255
-_MAX_CONVERSATION: Final = 1024
 
 Change = Literal["installed", "removed", "seen", "none"]
 
@@ -45,13 +44,16 @@ class TeamsEvent:
     key: str | None
     evidence: EvidenceKind | None
     message_id: str | None
+    own_key: str | None = None
+    """The key that `message_id` was handled under if it is the person's own message, where evidence may name one."""
 
 
 def read_event(body: Mapping[str, Any], headers: Mapping[str, str], now: float) -> TeamsEvent:
     """The event in an activity whose `type` and `serviceUrl` have been checked; total."""
     conversation = _object(body.get("conversation"))
-    conversation_id = _id(conversation, _MAX_CONVERSATION)
+    conversation_id = _id(conversation, MAX_CONVERSATION)
     evidence, message_id = _evidence(body)
+    may_be_own = message_id is not None and evidence != "button"  # buttons stand on our cards only
     return TeamsEvent(
         kind=str(body["type"])[:64],
         change=_change(body),
@@ -63,6 +65,7 @@ def read_event(body: Mapping[str, Any], headers: Mapping[str, str], now: float) 
         key=_key(body, conversation_id),
         evidence=evidence,
         message_id=message_id,
+        own_key=_hashed("message", "", conversation_id, str(message_id)) if may_be_own else None,
     )
 
 
@@ -93,9 +96,7 @@ def _person(body: Mapping[str, Any]) -> TeamsPerson | None:
         channel_id = _id(account)
         if channel_id is None or channel_id == bot or channel_id.startswith("28:"):
             continue
-        object_id = account.get("aadObjectId")
-        known = isinstance(object_id, str) and 0 < len(object_id) <= _MAX_ID
-        return TeamsPerson(str(object_id) if known else channel_id, channel_id)
+        return TeamsPerson(readable(account.get("aadObjectId")) or channel_id, channel_id)
     return None
 
 
@@ -118,9 +119,9 @@ def _change(body: Mapping[str, Any]) -> Change:
 
 def _evidence(body: Mapping[str, Any]) -> tuple[EvidenceKind | None, str | None]:
     """What the activity proves about a message of ours, and which one."""
-    kind, replied = body["type"], _text_id(body.get("replyToId"))
+    kind, replied = body["type"], readable(body.get("replyToId"))
     if kind == "event" and body.get("name") == READ_RECEIPT:
-        read = _text_id(_object(body.get("value")).get("lastReadMessageId"))
+        read = readable(_object(body.get("value")).get("lastReadMessageId"))
         return ("read", read) if read else (None, None)
     if replied is None:
         return None, None
@@ -136,7 +137,11 @@ def _key(body: Mapping[str, Any], conversation_id: str | None) -> str | None:
     activity_id = body.get("id")
     if not isinstance(activity_id, str) or not activity_id:
         return None
-    parts = "\0".join((str(body["type"]), str(body.get("action", "")), conversation_id or "", activity_id))
+    return _hashed(str(body["type"]), str(body.get("action", "")), conversation_id, activity_id)
+
+
+def _hashed(kind: str, action: str, conversation_id: str | None, activity_id: str) -> str:
+    parts = "\0".join((kind, action, conversation_id or "", activity_id))
     return hashlib.sha256(parts.encode("utf-8", "replace")).hexdigest()
 
 
@@ -160,9 +165,5 @@ def _accounts(body: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]
     return [_object(account) for account in listed] if isinstance(listed, list) else []
 
 
-def _id(value: Mapping[str, Any], most: int = _MAX_ID) -> str | None:
-    return _text_id(value.get("id"), most)
-
-
-def _text_id(value: object, most: int = _MAX_ID) -> str | None:
-    return value if isinstance(value, str) and 0 < len(value) <= most and "\0" not in value else None
+def _id(value: Mapping[str, Any], most: int = MAX_ID) -> str | None:
+    return readable(value.get("id"), most)

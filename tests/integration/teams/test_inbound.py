@@ -257,6 +257,31 @@ class TestEvidence:
         assert (route.evidence[0].user_id, route.evidence[0].tenant) == (PERSON, TENANT)
 
     @pytest.mark.parametrize(
+        ("kind", "changes"),
+        [
+            ("message", {"replyToId": "17"}),
+            ("messageReaction", {"replyToId": "17", "reactionsAdded": [{"type": "like"}]}),
+            ("event", {"name": "application/vnd.microsoft.readReceipt", "value": {"lastReadMessageId": "17"}}),
+        ],
+    )
+    async def test_their_own_messages(self, route: Route, kind: str, changes: dict[str, Any]) -> None:
+        """What a person does to a message of their own, or reads up to it, proves no message of ours."""
+        await route.post("message", id="17", text="written by the person")
+
+        status, _ = await route.post(kind, id="f:later", **changes)
+        await route.post(kind, id="f:elsewhere", conversation={"id": "a:2", "conversationType": "personal"}, **changes)
+
+        assert status == 200
+        assert [found.conversation_id for found in route.evidence] == ["a:2"]
+
+    async def test_a_button_is_always_ours(self, route: Route) -> None:
+        """People cannot send cards: a pressed button stands on a message of the bot."""
+        await route.post("message", id="17", text="written by the person")
+        await route.post("message", id="18", replyToId="17", value={"x": 1})
+
+        assert [(found.kind, found.message_id) for found in route.evidence] == [("button", "17")]
+
+    @pytest.mark.parametrize(
         ("name", "answer"),
         [
             (
