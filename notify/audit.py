@@ -59,6 +59,8 @@ class Audit:
                 await self.round()
             except UNAVAILABLE as error:
                 log.error("audit failed", extra={"action": "database_unavailable", "error": describe(error)})
+            except Exception:
+                log.exception("audit failed", extra={"action": "round_failed", "round": "audit"})
             await asyncio.sleep(EVERY_SECONDS)
 
     async def round(self) -> Findings:

@@ -24,6 +24,7 @@ from adapters.base import (
     TOO_LATE,
     BotId,
     Channel,
+    ChannelPace,
     DeliveryId,
     Fault,
     FaultClass,
@@ -102,19 +103,15 @@ class DrainFailed(RuntimeError):
 class Drain:
     """One lane's work, from a claim to its release."""
 
-    def __init__(self, lane: Lane, shop: Workshop, claim: lanes.Claim) -> None:
+    def __init__(self, lane: Lane, shop: Workshop, claim: lanes.Claim, pacer: Pacer | None = None) -> None:
+        """`pacer` is what the lane's last drain in this process knew of its pace."""
         self.lane = lane
         self._shop = shop
         self._ledger = Ledger(shop.database, lane, claim.term, claim_seconds=shop.claim_seconds)
         self._claimed_until = -math.inf  # monotonic; no later than the moment at which others may take the lane
         self._fuse: asyncio.TimerHandle | None = None
         self._pace = shop.channel.pace()
-        now = shop.clocks.monotonic()
-        learner = None
-        if self._pace.learns:
-            start = self._pace.buckets[self._pace.send].rate
-            learner = Learner.begin(start, now, claim.learned.get("rate"))
-        self.pacer = Pacer(self._pace.send, self._pace.buckets, now, learner)
+        self.pacer = pacer or _new_pacer(self._pace, shop.clocks.monotonic(), claim.learned.get("rate"))
         self.gate = LaneGate(self.pacer, clock=shop.clocks.monotonic, left=self._left_the_gate)
         self.feed = Feed(self, shop, self._ledger.key, opens=self._pace.opens, in_flight=self._pace.in_flight)
         self._chore_gate = ChoreGate(
@@ -138,7 +135,7 @@ class Drain:
         self._looking: set[str] = set()
         self._looks = asyncio.Semaphore(LOOKS_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
-        self.written_rate = learner.rate if learner else None
+        self.written_rate = self.pacer.learner.rate if self.pacer.learner else None
 
     # ------------------------------------------------------------------ life
 
@@ -777,6 +774,12 @@ class Drain:
             busy = item.unwritten or item.id in self._looking
             if item.delivery.state in (State.ACCEPTED, State.READY, State.UNCERTAIN) and not busy:
                 self.apply(item, machine.DeadlinePassed())
+
+
+def _new_pacer(pace: ChannelPace, now: float, remembered: float | None) -> Pacer:
+    """The documented pace, or where the platform does not document one, what was learnt before."""
+    learner = Learner.begin(pace.buckets[pace.send].rate, now, remembered) if pace.learns else None
+    return Pacer(pace.send, pace.buckets, now, learner)
 
 
 def _refusal(event: machine.Event) -> Fault | None:

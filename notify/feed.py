@@ -22,6 +22,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 import orjson
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.base import Address, Fault, FaultClass, NotSent, Refused, Repair, TenantId, TraceStep
 from identity.answers import Found, Later, Missing, Resolution
@@ -34,6 +35,7 @@ from notify.ledger import Move
 from notify.pacing import FairQueue, Share
 from notify.texts import REASONS
 from storage import deliveries, failpoints
+from storage import requests as requests_store
 from storage.deliveries import QueuedRow
 from storage.engine import UNAVAILABLE, describe
 from storage.lanes import Key
@@ -291,6 +293,7 @@ class Feed:
         try:
             async with self._shop.database.read() as tx:
                 found = await deliveries.open_requests(tx, self._key, after_seq=self._last_seq)
+                payloads = await self._payloads(tx, found)
                 due = await deliveries.next_due(tx, self._key, after=now)
         except UNAVAILABLE:
             self._rescan = True
@@ -301,13 +304,19 @@ class Feed:
         for row in found:
             self._last_seq = max(self._last_seq, row.last_seq)
             if row.request_id not in self._requests:
-                self._requests[row.request_id] = self._request(row)
+                self._requests[row.request_id] = self._request(row, payloads[row.request_id])
             else:
                 self._requests[row.request_id].exhausted = False
         if due is not None:
             self._rescan_at = due if self._rescan_at is None else min(due, self._rescan_at)
 
-    def _request(self, row: deliveries.OpenRequest) -> OpenRequest:
+    async def _payloads(self, tx: AsyncConnection, found: Sequence[deliveries.OpenRequest]) -> dict[str, bytes]:
+        """The payloads of the requests that are new here."""
+        return await requests_store.payloads(
+            tx, [row.request_id for row in found if row.request_id not in self._requests]
+        )
+
+    def _request(self, row: deliveries.OpenRequest, payload: bytes) -> OpenRequest:
         options = json.loads(row.options)
         return OpenRequest(
             id=row.request_id,
@@ -316,7 +325,7 @@ class Feed:
             identity_type=row.identity_type,
             deadline_at=row.deadline_at,
             on_uncertain=_on_uncertain(options.get("onUncertain")),
-            prepared=self._shop.channel.prepare(orjson.loads(row.payload)),
+            prepared=self._shop.channel.prepare(orjson.loads(payload)),
             remaining=row.remaining,
         )
 
@@ -373,8 +382,12 @@ class Feed:
         unknown = [row for row in rows if row.id not in self._held]
         if any(row.request_id not in self._requests for row in unknown):
             async with self._shop.database.read() as tx:
-                for found in await deliveries.open_requests(tx, self._key, after_seq=0):
-                    self._requests.setdefault(found.request_id, self._request(found))
+                found = await deliveries.open_requests(tx, self._key, after_seq=0)
+                payloads = await self._payloads(tx, found)
+            for open_request in found:
+                if open_request.request_id not in self._requests:
+                    payload = payloads[open_request.request_id]
+                    self._requests[open_request.request_id] = self._request(open_request, payload)
         items = []
         for row in rows:
             request = self._requests.get(row.request_id)

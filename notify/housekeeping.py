@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 
 from adapters.base import ChannelName
-from storage import failpoints, inbox, requests, used_tokens
+from storage import directory, failpoints, inbox, requests, used_tokens
 from storage.engine import UNAVAILABLE, Database, describe
 
 log = logging.getLogger("herald.housekeeping")
@@ -28,6 +28,8 @@ async def keep_house(database: Database, *, retention_days: float, clock: Callab
             await tidy(database, retention_days=retention_days, now=clock())
         except UNAVAILABLE as error:
             log.error("tidying failed", extra={"action": "database_unavailable", "error": describe(error)})
+        except Exception:
+            log.exception("tidying failed", extra={"action": "round_failed", "round": "tidying"})
         await asyncio.sleep(EVERY_SECONDS)
 
 
@@ -38,6 +40,7 @@ async def tidy(database: Database, *, retention_days: float, now: float) -> int:
             await inbox.forget_before(tx, now - seconds, channel=channel)
         await used_tokens.forget_before(tx, now)
         await requests.purge_answers(tx, now)
+        await directory.forget_misses(tx, now)
     deleted = 0
     while True:
         async with database.write() as tx:

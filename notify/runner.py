@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from adapters.base import ENTRY, BotId, ChannelName, Lane, TenantId
 from notify.drain import Drain, Workshop
 from notify.ledger import CLAIM_SECONDS
+from notify.pacing import Pacer
 from notify.records import Progress
 from storage import failpoints, lanes, lifesign
 from storage.engine import UNAVAILABLE, Database, describe
@@ -39,6 +40,7 @@ class Runner:
         self._life = LifeSign(database, owner)
         self._shops: Mapping[ChannelName, Workshop] = {}
         self._drains: dict[Lane, Drain] = {}
+        self._pacers: dict[Lane, tuple[int, Pacer]] = {}  # with the term of the drain that used it
         self._tasks: dict[Lane, asyncio.Task[None]] = {}
         self._again: set[Lane] = set()
         self._elsewhere: dict[Lane, float] = {}  # lanes of other processes: when to ask again (monotonic)
@@ -128,7 +130,8 @@ class Runner:
                 async with self._database.write() as tx:
                     await lanes.release(tx, key, term=claim.term)
                 return
-            drain = self._drains[lane] = Drain(lane, self._shops[lane.channel], claim)
+            drain = self._drains[lane] = Drain(lane, self._shops[lane.channel], claim, self._pacer(lane, claim.term))
+            self._pacers[lane] = (claim.term, drain.pacer)
             self._again.discard(lane)
             await drain.run()
         except lanes.LaneLost:
@@ -144,6 +147,14 @@ class Runner:
             await asyncio.sleep(RETRY_SECONDS)
         finally:
             self._drains.pop(lane, None)
+
+    def _pacer(self, lane: Lane, term: int) -> Pacer | None:
+        """What the lane's last drain knew of its pace: the platform does not forget because we had a quiet moment.
+
+        Not if somebody else has drained the lane since.
+        """
+        last_term, pacer = self._pacers.get(lane, (0, None))
+        return pacer if term == last_term + 1 else None
 
     def _ended(self, lane: Lane) -> None:
         """Start afresh if work arrived while the drain was ending; else let the timer look when it is due."""
@@ -162,6 +173,9 @@ class Runner:
             except UNAVAILABLE as error:
                 log.error("sweep failed", extra={"action": "database_unavailable", "error": describe(error)})
                 wait = RETRY_SECONDS
+            except Exception:  # a row that nobody can read must not stop the timer of all the others
+                log.exception("sweep failed", extra={"action": "round_failed", "round": "sweep"})
+                wait = SWEEP_SECONDS
             try:
                 async with asyncio.timeout(wait):
                     await self._changed.wait()
@@ -175,7 +189,7 @@ class Runner:
         async with self._database.read() as tx:
             due = await lanes.due(tx, now)
             upcoming = await lanes.next_due(tx, after=now)
-        idle = [lane for lane in map(_lane, due) if lane not in self._tasks]
+        idle = [lane for lane in _lanes(due) if lane not in self._tasks]
         moment = time.monotonic()
         held = [until for lane in idle if (until := self._elsewhere.get(lane, moment)) > moment]
         for lane in idle:
@@ -194,14 +208,17 @@ class Runner:
             return
         async with self._database.write() as tx:
             released = [key for owner in gone for key in await lanes.release_of(tx, owner)]
-        for key in released:
-            self._elsewhere.pop(_lane(key), None)
-            log.warning("owner is dead", extra={"action": "lane_inherited", "lane": str(_lane(key))})
+        for lane in _lanes(released):
+            self._elsewhere.pop(lane, None)
+            log.warning("owner is dead", extra={"action": "lane_inherited", "lane": str(lane)})
 
     def _now(self) -> float:
         shop = next(iter(self._shops.values()), None)
         return shop.clocks.wall() if shop is not None else 0.0
 
 
-def _lane(key: lanes.Key) -> Lane:
-    return Lane(BotId(key[0]), ChannelName(key[1]), TenantId(key[2]))
+def _lanes(keys: Iterable[lanes.Key]) -> list[Lane]:
+    """Stored keys as lanes; rows of a channel that this version does not know are left to the one that does."""
+    channels = set(ChannelName)
+    known = [key for key in keys if key[1] in channels]
+    return [Lane(BotId(key[0]), ChannelName(key[1]), TenantId(key[2])) for key in known]

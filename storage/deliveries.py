@@ -57,7 +57,6 @@ class OpenRequest:
     identity_type: str
     deadline_at: float
     options: str
-    payload: bytes
     first_seq: int
     last_seq: int
     remaining: int
@@ -97,7 +96,6 @@ async def open_requests(tx: AsyncConnection, key: Key, *, after_seq: int) -> lis
             requests.c.identity_type,
             requests.c.deadline_at,
             requests.c.options,
-            requests.c.payload,
             grouped.c.first_seq,
             grouped.c.last_seq,
             grouped.c.remaining,

@@ -79,14 +79,8 @@ async def learn(
     persons: Sequence[Person],
     source: str,
     now: float,
-    owners: Mapping[str, str] | None = None,
-    listing: int = 0,
 ) -> None:
-    """Store people with exactly these e-mails: an address a person no longer has stops leading to them.
-
-    `owners` are the user ids to which the platform says that an e-mail leads: it stops leading to anybody else.
-    `listing` is the number of the listing that showed these people.
-    """
+    """Store people with exactly these e-mails: an address a person no longer has stops leading to them."""
     if not persons:
         return
     persons = sorted(persons, key=lambda person: person.user_id)  # rows are locked in the same order by everybody
@@ -104,12 +98,10 @@ async def learn(
                 "disabled": person.disabled,
                 "source": source,
                 "seen_at": now,
-                "listing": listing,
             }
             for person in persons
         ],
         update=("name", "locale", "kind", "disabled", "source", "seen_at"),
-        greatest=("listing",),
     )
     addresses = [
         {**lane, "email": email, "user_id": person.user_id, "seen_at": now}
@@ -118,12 +110,8 @@ async def learn(
     ]
     await upsert(tx, emails, addresses, update=("seen_at",))
     wanted = {(row["email"], row["user_id"]) for row in addresses}
-    owners = owners or {}
     theirs = await _stored_emails(tx, emails.c.user_id, lane, [person.user_id for person in persons])
-    taken = [
-        pair for pair in await _stored_emails(tx, emails.c.email, lane, list(owners)) if pair[1] != owners[pair[0]]
-    ]
-    await _delete_emails(tx, lane, {pair for pair in theirs if pair not in wanted}.union(taken))
+    await _delete_emails(tx, lane, [pair for pair in theirs if pair not in wanted])
     if addresses:
         await tx.execute(
             delete(misses).where(
@@ -167,6 +155,13 @@ async def _delete_emails(tx: AsyncConnection, lane: Mapping[str, str], pairs: It
             ),
             rows,
         )
+
+
+async def take(tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str, owners: Mapping[str, str]) -> None:
+    """The platform says to which user id each of these e-mails leads: they stop leading to anybody else."""
+    lane = {"bot_id": bot_id, "channel": channel, "tenant_id": tenant_id}
+    stored = await _stored_emails(tx, emails.c.email, lane, list(owners))
+    await _delete_emails(tx, lane, [(email, user_id) for email, user_id in stored if user_id != owners[email]])
 
 
 async def disown(tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str, addresses: Sequence[str]) -> None:
@@ -369,9 +364,26 @@ async def note_mirror(tx: AsyncConnection, *, bot_id: str, channel: str, tenant_
                 "completed": state.completed,
             }
         ],
-        update=("completed_at", "started_at", "members", "page_size"),
-        greatest=("completed",),
+        update=("completed_at", "started_at", "members", "page_size", "completed"),
     )
+
+
+async def listed(
+    tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str, listing: int, user_ids: Sequence[str]
+) -> None:
+    """The listing of this number showed these people, whom `learn` has stored."""
+    for start in range(0, len(user_ids), LOOKUP_CHUNK):
+        await tx.execute(
+            update(people)
+            .where(
+                people.c.bot_id == bot_id,
+                people.c.channel == channel,
+                people.c.tenant_id == tenant_id,
+                people.c.user_id.in_(user_ids[start : start + LOOKUP_CHUNK]),
+                people.c.listing < listing,
+            )
+            .values(listing=listing)
+        )
 
 
 async def disable_unseen(

@@ -92,6 +92,35 @@ async def deactivate(
     return result.rowcount > 0
 
 
+async def refused(
+    tx: AsyncConnection,
+    *,
+    bot_id: str,
+    channel: str,
+    tenant_id: str,
+    person: str,
+    reason: str,
+    asked_at: float,
+    now: float,
+) -> bool:
+    """A send that began at `asked_at` was refused: mark a person's references as not usable, unless changed since.
+
+    The platform's time stays as it is. Were it ours, a clock that is ahead would make us deaf to the next install.
+    """
+    result = await tx.execute(
+        update(table)
+        .where(
+            table.c.bot_id == bot_id,
+            table.c.channel == channel,
+            table.c.tenant_id == tenant_id,
+            or_(table.c.user_id == person, table.c.channel_id == person),
+            table.c.changed_at <= asked_at,
+        )
+        .values(active=False, inactive_reason=reason, changed_at=now)
+    )
+    return result.rowcount > 0
+
+
 async def opened(
     tx: AsyncConnection,
     *,

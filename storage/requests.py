@@ -15,6 +15,7 @@ from storage.tables import requests as table
 from storage.upsert import upsert
 
 OPEN = "IN_PROGRESS"
+IDS_CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +77,37 @@ async def get(tx: AsyncConnection, *, bot_id: str, request_id: str) -> RequestRo
     return None if row is None else RequestRow(*tuple(row))
 
 
-async def of_ids(tx: AsyncConnection, ids: Sequence[str]) -> dict[str, tuple[RequestRow, bytes, str]]:
-    """Requests with their payload and options, by id."""
-    rows = await tx.execute(select(*_COLUMNS, table.c.payload, table.c.options).where(table.c.id.in_(ids)))
-    return {row.id: (RequestRow(*tuple(row)[:-2]), bytes(row.payload), row.options) for row in rows.all()}
+async def payloads(tx: AsyncConnection, ids: Sequence[str]) -> dict[str, bytes]:
+    """The native payloads of requests, by id."""
+    found: dict[str, bytes] = {}
+    for start in range(0, len(ids), IDS_CHUNK):
+        chunk = ids[start : start + IDS_CHUNK]
+        rows = await tx.execute(select(table.c.id, table.c.payload).where(table.c.id.in_(chunk)))
+        found |= {row.id: bytes(row.payload) for row in rows}
+    return found
 
 
 def _verdict() -> Any:  # SQLAlchemy types a CASE over literals as Any
     return case(
         (table.c.succeeded == table.c.total, "SUCCESS"), (table.c.succeeded == 0, "FAILURE"), else_="PARTIAL_SUCCESS"
     )
+
+
+_count = Ready(
+    update(table)
+    .where(table.c.id == bindparam("rid"))
+    .values(
+        done=table.c.done + bindparam("final"),
+        succeeded=table.c.succeeded + bindparam("ok"),
+        changed_at=bindparam("now"),
+    )
+)
+
+_close = Ready(
+    update(table)
+    .where(table.c.id == bindparam("rid"), table.c.done == table.c.total, table.c.status == OPEN)
+    .values(status=_verdict(), closed_at=bindparam("now"), times_closed=table.c.times_closed + 1)
+)
 
 
 _count = Ready(

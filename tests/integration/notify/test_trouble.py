@@ -448,7 +448,7 @@ class TestDeadline:
         platform = Platform()
         platform.will("UANN", Uncertain(UNCLEAR))
         looker = Looking(deque([LookLater(0.1, THROTTLED)] * 100))
-        async with serving(database, platform, looker=looker, deadline_seconds=0.5, claim_seconds=1.0) as server:
+        async with serving(database, platform, looker=looker, deadline_seconds=3.0, claim_seconds=1.0) as server:
             await server.install(HOME)
             await server.know(["ann@x.example"])
             request = await server.accept(["ann@x.example"])
