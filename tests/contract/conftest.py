@@ -1,4 +1,4 @@
-"""The API's face on a real server."""
+"""The API's face on a real server; and a whole Herald with the platforms, for what only a delivery shows."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.contract.face import Face, running
+from tests.scenario.conftest import channel, herald, platforms, starting
+
+__all__ = ["channel", "face", "herald", "platforms", "starting"]
 
 
 @pytest.fixture

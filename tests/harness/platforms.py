@@ -24,7 +24,7 @@ SEND_OPERATION: Final[Mapping[str, Mapping[str, str]]] = {
     SLACK: {"platform": "slack", "operation": "chat.postMessage"},
 }
 """The one call that puts a message into a mailbox, as a fault names it."""
-PATIENCE: Final = 60.0  # how long a condition may take to come true on a busy machine
+PATIENCE: Final = 40.0  # how long a condition may take to come true on a busy machine
 PLAIN_PEOPLE = 90  # the first 97 people of a tenant are active members with the app
 GUEST, DISABLED, WITHOUT_APP = 97, 98, 99  # who they are among the people of each tenant
 
