@@ -5,6 +5,9 @@ database takes and the other refuses would be lost after its message was sent.
 from __future__ import annotations
 
 MAX_ID = 255
+MAX_EMAIL = 320
+MAX_NAME = 256
+MAX_LOCALE = 32
 MAX_TENANT = 64
 MAX_CONVERSATION = 1024
 
@@ -16,6 +19,6 @@ def readable(value: object, most: int = MAX_ID) -> str | None:
     return value if len(value.encode()) <= most else None
 
 
-def words(value: object) -> str:
-    """A text for people, such as a name, without what no database stores; empty for everything else."""
-    return value.replace("\0", "") if isinstance(value, str) else ""
+def words(value: object, most: int | None = None) -> str:
+    """A text for people, such as a name, without what no database stores, cut to `most`; empty for everything else."""
+    return value.replace("\0", "")[:most] if isinstance(value, str) else ""

@@ -54,6 +54,13 @@ class NoPerson:
 
 
 @dataclass(frozen=True, slots=True)
+class NotAsked:
+    """The platform cannot be asked at all, by choice of the settings: what is stored must do."""
+
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
 class LookupFailed:
     """The platform did not answer the question; ask again after so many seconds."""
 
@@ -61,7 +68,7 @@ class LookupFailed:
     retry_after: float
 
 
-PersonAnswer = Person | NoPerson | LookupFailed
+PersonAnswer = Person | NoPerson | NotAsked | LookupFailed
 
 
 class PeopleSource(Protocol):

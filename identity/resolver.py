@@ -1,24 +1,46 @@
 """From an identity to an address, in two steps: what is stored, then the platform's own look-up.
 
 `known` answers at once from the database (conversation references, directory, remembered misses); `look_up` asks the
-platform through the lane's gate and stores what it learns. In a bot's entry lane only `choose_tenant` runs: it says
-in which tenant a person is known, or in which order the tenants should be asked.
+platform through the lane's gate and stores what it learns.
+
+    stored, confirmed within a week             known
+    older, or several people share the e-mail   asked for: the platform's answer replaces what is stored
+    and the platform cannot be asked            the stored person, if confirmed within 90 days
+
+An e-mail passes to another person without any event (Teams has none), so a conversation reference makes nothing fresh:
+it only says how a person is reached whose user id is confirmed.
+
+In a bot's entry lane only `choose_tenant` runs: it says in which order the tenants should be asked about a person.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import assert_never
 
-from adapters.base import Address, Gate, Lane, TenantId, TraceStep
-from identity.answers import Found, Later, LookupFailed, Missing, NoPerson, PeopleSource, Resolution
+from adapters.base import Address, FaultClass, Gate, Lane, TenantId, TraceStep
+from identity.answers import (
+    Found,
+    Later,
+    LookupFailed,
+    Missing,
+    NoPerson,
+    NotAsked,
+    PeopleSource,
+    PersonAnswer,
+    Resolution,
+)
 from storage import directory, installations, references
 from storage.directory import KnownPerson, Miss, Person
 from storage.engine import Database
 
 FRESH_SECONDS = 7 * 24 * 3600.0  # a stored person is asked for again after a week
+KEPT_SECONDS = 90 * 24 * 3600.0  # so long one is used unconfirmed where the platform cannot be asked
+MARK_SECONDS = 24 * 3600.0  # a block or an uninstall is believed for a day: Teams does not tell when it ends
 MISS_SECONDS = 15 * 60.0  # an unknown e-mail is asked for again after a quarter of an hour
+UNINSTALLED = "app_not_installed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +78,19 @@ class Resolver:
             if resolution is not None:
                 found[email] = resolution
         return found
+
+    async def _kept(self, lane: Lane, addresses: Sequence[str]) -> dict[str, Resolution]:
+        """What is stored about people whom the platform cannot be asked about."""
+        now = self._now()
+        async with self._database.read() as tx:
+            people = await directory.lookup(
+                tx, bot_id=lane.bot, channel=lane.channel, tenant_id=lane.tenant, addresses=addresses
+            )
+        grouped: dict[str, list[KnownPerson]] = defaultdict(list)
+        for person in people:
+            if abs(now - person.seen_at) <= KEPT_SECONDS:
+                grouped[person.email].append(person)
+        return {email: _from_kept(candidates, now) for email, candidates in grouped.items()}
 
     async def known_ids(self, lane: Lane, user_ids: Sequence[str]) -> dict[str, Found]:
         """The addresses of channel user ids that the caller gave (`donotresolve`); no directory call is made."""
@@ -96,7 +131,7 @@ class Resolver:
         return {address: _place(grouped[address], tenants) for address in addresses}
 
     async def tenants_of_ids(self, lane: Lane, user_ids: Sequence[str]) -> dict[str, Placement]:
-        """For the entry lane: the tenant in which each channel user id is known, else all of them in turn."""
+        """For the entry lane: the tenant in which each channel user id is known, then the others in turn."""
         async with self._database.read() as tx:
             stored = await references.find(tx, bot_id=lane.bot, channel=lane.channel, tenant_id=None, persons=user_ids)
             rows = await installations.active(tx, bot_id=lane.bot, channel=lane.channel)
@@ -107,7 +142,10 @@ class Resolver:
             reference = stored.get(user_id)
             known = reference is not None and reference[0].tenant_id in tenants
             placements[user_id] = (
-                Placement((TenantId(reference[0].tenant_id),), (TraceStep("reference", "tenant known"),))
+                Placement(
+                    tuple(dict.fromkeys((TenantId(reference[0].tenant_id), *tenants))),
+                    (TraceStep("reference", "tenant known"),),
+                )
                 if known and reference is not None
                 else anywhere
             )
@@ -129,9 +167,7 @@ class Resolver:
                     tx, bot_id=lane.bot, channel=lane.channel, tenant_id=lane.tenant, user_id=address.user_id
                 )
 
-    async def _learn(
-        self, lane: Lane, answers: Mapping[str, Person | NoPerson | LookupFailed]
-    ) -> dict[str, Resolution]:
+    async def _learn(self, lane: Lane, answers: Mapping[str, PersonAnswer]) -> dict[str, Resolution]:
         now = self._now()
         people = {email: answer for email, answer in answers.items() if isinstance(answer, Person)}
         misses = [
@@ -139,17 +175,29 @@ class Resolver:
             for email, answer in answers.items()
             if isinstance(answer, NoPerson) and answer.remember
         ]
+        nobodys = [
+            email
+            for email, answer in answers.items()
+            if isinstance(answer, NoPerson) and answer.reason in _ABOUT_THE_OWNER
+        ]
         async with self._database.write() as tx:
-            unique = {person.user_id: person for person in people.values()}
             await directory.learn(
                 tx,
                 bot_id=lane.bot,
                 channel=lane.channel,
                 tenant_id=lane.tenant,
-                persons=list(unique.values()),
+                persons=_unique(people.values()),
                 source=self._source.name,
                 now=now,
             )
+            await directory.take(
+                tx,
+                bot_id=lane.bot,
+                channel=lane.channel,
+                tenant_id=lane.tenant,
+                owners={email: person.user_id for email, person in people.items()},
+            )
+            await directory.disown(tx, bot_id=lane.bot, channel=lane.channel, tenant_id=lane.tenant, addresses=nobodys)
             await directory.remember_misses(
                 tx,
                 bot_id=lane.bot,
@@ -159,26 +207,57 @@ class Resolver:
                 now=now,
                 until=now + MISS_SECONDS,
             )
+        unasked = [email for email, answer in answers.items() if _is_unasked(answer)]
         known = await self.known(lane, list(people)) if people else {}
-        return {email: self._answer(lane, email, answer, known) for email, answer in answers.items()}
+        known |= await self._kept(lane, unasked) if unasked else {}
+        return {email: self._answer(lane, answer, known.get(email)) for email, answer in answers.items()}
 
-    def _answer(
-        self, lane: Lane, email: str, answer: Person | NoPerson | LookupFailed, known: Mapping[str, Resolution]
-    ) -> Resolution:
-        step = TraceStep(self._source.name, "")
+    def _answer(self, lane: Lane, answer: PersonAnswer, stored: Resolution | None) -> Resolution:
+        """The resolution that an answer of the platform comes to; `stored` is what the database makes of it."""
+        source = self._source.name
         match answer:
             case NoPerson(reason, remedy):
-                return Missing(reason, remedy, (TraceStep(step.source, reason, 0.0),))
+                return Missing(reason, remedy, (TraceStep(source, reason, 0.0),))
+            case NotAsked(remedy):
+                step = TraceStep(source, "not asked: look-ups are switched off")
+                if stored is not None:
+                    return replace(stored, trace=(step, *stored.trace))
+                return Missing("person_not_found", remedy, (step, TraceStep("directory", "person_not_found")))
             case LookupFailed(fault, retry_after):
-                return Later(retry_after, fault, (TraceStep(step.source, fault.reason, 0.0),))
+                step = TraceStep(source, fault.reason, 0.0)
+                if isinstance(stored, Found):
+                    return replace(stored, trace=(step, *stored.trace))
+                return Later(retry_after, fault, (step,))
             case Person():
-                stored = known.get(email)
                 if stored is not None:
                     return stored
-                trace = (TraceStep(step.source, "found", 0.0),)
+                trace = (TraceStep(source, "found", 0.0),)
                 if answer.disabled:
                     return Missing("person_disabled", "", trace)
                 return Found(Address(lane.tenant, answer.user_id, answer.user_id), trace)
+            case _:
+                assert_never(answer)
+
+
+_ABOUT_THE_OWNER = frozenset({"person_not_found", "person_disabled", "person_ambiguous", "guest_not_supported"})
+"""Answers that say to whom an e-mail leads; any other refusal says nothing about its owner."""
+
+
+def _is_unasked(answer: PersonAnswer) -> bool:
+    """Whether the platform cannot be asked, now or ever; a pause or a failure is waited for instead."""
+    return isinstance(answer, NotAsked) or (
+        isinstance(answer, LookupFailed) and answer.fault.klass is FaultClass.CONFIGURATION
+    )
+
+
+def _unique(people: Iterable[Person]) -> list[Person]:
+    """Each person once, with all the e-mails under which they were asked for."""
+    unique: dict[str, Person] = {}
+    for person in people:
+        before = unique.get(person.user_id)
+        emails = person.emails if before is None else (*before.emails, *person.emails)
+        unique[person.user_id] = replace(person, emails=tuple(dict.fromkeys(emails)))
+    return list(unique.values())
 
 
 def _from_miss(miss: Miss, now: float) -> Missing:
@@ -187,33 +266,58 @@ def _from_miss(miss: Miss, now: float) -> Missing:
 
 
 def _from_known(candidates: Sequence[KnownPerson], now: float) -> Resolution | None:
-    """One resolution out of everyone stored under an e-mail; None if what is stored is too old to trust."""
+    """One resolution out of everyone stored under an e-mail; None if the platform must be asked whose it is now."""
     living = [person for person in candidates if not person.disabled]
     if len(living) > 1:
-        steps = (TraceStep("directory", f"{len(living)} people share the address"),)
-        return Missing("person_ambiguous", "", steps)
-    person = living[0] if living else candidates[0]
-    age = max(0.0, now - person.seen_at)
-    if age > FRESH_SECONDS and not person.reference_active:
         return None
+    person = living[0] if living else max(candidates, key=lambda person: person.seen_at)
+    return _resolution(person, now) if _is_fresh(person, now) else None
+
+
+def _from_kept(candidates: Sequence[KnownPerson], now: float) -> Resolution:
+    """The same where nobody can be asked: who was confirmed within a week goes before who was not."""
+    living = [person for person in candidates if not person.disabled]
+    fresh = [person for person in living if _is_fresh(person, now)]
+    owners = fresh or living
+    if len(owners) > 1:
+        return Missing("person_ambiguous", "", (TraceStep("directory", f"{len(owners)} people share the address"),))
+    person = owners[0] if owners else max(candidates, key=lambda person: person.seen_at)
+    resolution = _resolution(person, now)
+    if _is_fresh(person, now):
+        return resolution
+    bound = TraceStep("directory", f"used unconfirmed, at most {KEPT_SECONDS / 86400.0:.0f} days")
+    return replace(resolution, trace=(bound, *resolution.trace))
+
+
+def _is_fresh(person: KnownPerson, now: float) -> bool:
+    return abs(now - person.seen_at) <= FRESH_SECONDS  # from the future: the clock was set back
+
+
+def _resolution(person: KnownPerson, now: float) -> Found | Missing:
+    age = max(0.0, now - person.seen_at)
     step = TraceStep(f"directory ({person.source})", "disabled" if person.disabled else "found", age)
     if person.disabled:
         return Missing("person_disabled", "", (step,))
     return _with_reference(person, step, now)
 
 
-def _with_reference(person: KnownPerson, step: TraceStep, now: float) -> Resolution:
+def _with_reference(person: KnownPerson, step: TraceStep, now: float) -> Found | Missing:
     tenant = TenantId(person.tenant_id)
     if person.reference_active is None:
         return Found(Address(tenant, person.user_id, person.user_id), (step,))
-    age = None if not person.learned_at else max(0.0, now - person.learned_at)
-    if not person.reference_active:
-        reason = person.inactive_reason or "app_not_installed"
-        return Missing(reason, "", (step, TraceStep("reference", reason, age)))
     address = Address(
         tenant, person.user_id, person.channel_id or person.user_id, person.conversation_id, person.service_url
     )
-    return Found(address, (step, TraceStep("reference", "found", age)))
+    if person.reference_active:
+        age = None if not person.learned_at else max(0.0, now - person.learned_at)
+        return Found(address, (step, TraceStep("reference", "found", age)))
+    reason = person.inactive_reason or UNINSTALLED
+    marked = abs(now - (person.reference_changed_at or 0.0))
+    if marked <= MARK_SECONDS:
+        return Missing(reason, "", (step, TraceStep("reference", reason, marked)))
+    if reason == UNINSTALLED:  # the conversation went with the app
+        address = replace(address, conversation_id=None)
+    return Found(address, (step, TraceStep("reference", f"tried again: {reason}", marked)))
 
 
 def _place(known: Sequence[KnownPerson], tenants: Sequence[TenantId]) -> Placement:
@@ -225,5 +329,6 @@ def _place(known: Sequence[KnownPerson], tenants: Sequence[TenantId]) -> Placeme
     )
     if best:
         order = dict.fromkeys(TenantId(person.tenant_id) for person in best)
-        return Placement(tuple(order), (TraceStep("directory", f"known in {len(order)} tenant(s)"),))
+        trace = (TraceStep("directory", f"known in {len(order)} tenant(s)"),)
+        return Placement(tuple(dict.fromkeys((*order, *tenants))), trace)
     return Placement(tuple(tenants), (TraceStep("installations", f"{len(tenants)} tenants to ask"),))

@@ -55,7 +55,7 @@ class _Search:
     """One question: the addresses still open, the answers as they come, the last thing that went wrong."""
 
     open: dict[str, None]
-    asked_at: float
+    completed: int  # the newest listing that had come to its end when we were asked
     answers: asyncio.Queue[dict[str, PersonAnswer] | None] = field(default_factory=asyncio.Queue)
     asked: set[str] = field(default_factory=set)
     failure: LookupFailed | None = None
@@ -95,7 +95,8 @@ class SlackPeople:
 
         Raises only what the database raises.
         """
-        search = _Search(dict.fromkeys(addresses), self._listing.begin().started)
+        mirror = await self._listing.mirror(bot, tenant)
+        search = _Search(dict.fromkeys(addresses), 0 if mirror is None else mirror.completed)
         speaker = await self._installations.speaker(bot, tenant)
         fault = _unable(speaker)
         if fault is not None or isinstance(speaker, Fault):
@@ -103,7 +104,7 @@ class SlackPeople:
             if search.open:
                 yield dict.fromkeys(search.open, failed)
             return
-        plan = choose(len(search.open), await self._listing.mirror(bot, tenant))
+        plan = choose(len(search.open), mirror)
         work = asyncio.create_task(self._search(plan, speaker, search, gate))
         work.add_done_callback(lambda _: search.answers.put_nowait(None))
         try:
@@ -188,14 +189,14 @@ class SlackPeople:
         """List the workspace, answering what each page holds; at the end, who was not listed does not exist."""
         async with self._listing.flight(speaker.bot, speaker.tenant):
             mirror = await self._listing.mirror(speaker.bot, speaker.tenant)
-            if mirror is not None and (mirror.completed_at or 0.0) > search.asked_at:
+            if mirror is not None and mirror.completed > search.completed:
                 stored = await self._listing.stored(speaker.bot, speaker.tenant, list(search.open))
                 search.answer({address: _person_or_not(stored.get(address)) for address in search.open})
                 return
             await self._pages(speaker, search, gate)
 
     async def _pages(self, speaker: Installed, search: _Search, gate: Gate) -> None:
-        progress = self._listing.begin()
+        progress = await self._listing.begin(speaker.bot, speaker.tenant)
         gone: dict[str, Person] = {}
         saw_email = False
         throttled = 0

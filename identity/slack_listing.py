@@ -36,8 +36,9 @@ MAX_RESTARTS = 2
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a listing has come. `entries` counts what Slack listed, bots and leavers included."""
+    """How far a listing has come. `number` tells it from others, `entries` counts bots and leavers too."""
 
+    number: int
     started: float
     cursor: str | None = None
     entries: int = 0
@@ -46,10 +47,11 @@ class Progress:
 
     def restarted(self, limit: int) -> Progress:
         """From the beginning: cursors expire, and belong to a page size."""
-        return Progress(self.started, limit=limit, restarts=self.restarts + 1)
+        return Progress(self.number, self.started, limit=limit, restarts=self.restarts + 1)
 
     def as_detail(self) -> dict[str, Any]:
         return {
+            "number": self.number,
             "started": self.started,
             "cursor": self.cursor,
             "entries": self.entries,
@@ -86,9 +88,11 @@ class SlackListing:
         """Held by who lists this workspace; who waited for it finds the directory fresh."""
         return self._locks.setdefault((bot, tenant), asyncio.Lock())
 
-    def begin(self) -> Progress:
+    async def begin(self, bot: BotId, tenant: TenantId) -> Progress:
         """A listing from the first page."""
-        return Progress(self._clock())
+        async with self._database.write() as tx:
+            number = await directory.begin_listing(tx, bot_id=bot, channel=SLACK, tenant_id=tenant)
+        return Progress(number, self._clock())
 
     async def mirror(self, bot: BotId, tenant: TenantId) -> Mirror | None:
         """What is known of the workspace's size and of its last listing."""
@@ -132,17 +136,18 @@ class SlackListing:
 
     async def _store(self, speaker: Installed, people: Sequence[Person], come: Progress) -> None:
         """Store a page; after the last, whom Slack no longer lists is gone."""
-        lane = {"bot_id": speaker.bot, "channel": SLACK, "tenant_id": speaker.tenant}
+        lane: dict[str, Any] = {"bot_id": speaker.bot, "channel": SLACK, "tenant_id": speaker.tenant}
         unique = {person.user_id: person for person in people}
         async with self._database.write() as tx:
             await directory.learn(tx, **lane, persons=list(unique.values()), source=LIST, now=self._clock())
+            await directory.listed(tx, **lane, listing=come.number, user_ids=list(unique))
+            known = await directory.mirror(tx, **lane) or Mirror(None, None, 0, 0)
             if come.cursor is None:
-                await directory.disable_unseen(tx, **lane, before=come.started, source=LIST)
-                state = Mirror(self._clock(), come.started, come.entries, come.limit)
+                await directory.disable_unseen(tx, **lane, listing=come.number, source=LIST)
+                completed = max(known.completed, come.number)
+                state = Mirror(self._clock(), come.started, come.entries, come.limit, completed=completed)
             else:
-                known = await directory.mirror(tx, **lane)
-                completed, members = (None, 0) if known is None else (known.completed_at, known.members)
-                state = Mirror(completed, come.started, members, come.limit)
+                state = replace(known, started_at=come.started, page_size=come.limit)
             await directory.note_mirror(tx, **lane, state=state)
 
 
@@ -161,9 +166,9 @@ class SlackDirectory:
         if isinstance(speaker, Fault):
             return ChoreLater(WRONG_KEY_SECONDS)
         async with self._listing.flight(lane.bot, lane.tenant):
-            progress = _resumed(chore.detail) or self._listing.begin()
+            progress = _resumed(chore.detail) or await self._listing.begin(lane.bot, lane.tenant)
             mirror = await self._listing.mirror(lane.bot, lane.tenant)
-            if mirror is not None and mirror.completed_at is not None and mirror.completed_at > progress.started:
+            if mirror is not None and mirror.completed > progress.number:
                 return ChoreLater(REFRESH_SECONDS, detail={})  # somebody else listed everybody meanwhile
             page = await self._listing.page(speaker, progress, gate)
         if isinstance(page, Failure):
@@ -190,11 +195,13 @@ def _smaller(failure: Failure, progress: Progress) -> Progress | None:
 
 def _resumed(detail: Mapping[str, Any]) -> Progress | None:
     """The progress that a chore wrote down; None for a fresh one."""
-    started, cursor, entries = detail.get("started"), detail.get("cursor"), detail.get("entries")
+    number, started = detail.get("number"), detail.get("started")
+    cursor, entries = detail.get("cursor"), detail.get("entries")
     limit, restarts = detail.get("limit"), detail.get("restarts")
-    if not isinstance(started, int | float) or not isinstance(limit, int):
+    if not isinstance(number, int) or not isinstance(started, int | float) or not isinstance(limit, int):
         return None
     return Progress(
+        number,
         float(started),
         cursor if isinstance(cursor, str) and cursor else None,
         entries if isinstance(entries, int) else 0,

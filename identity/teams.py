@@ -6,7 +6,8 @@ each, twenty filters a batch, 1000 addresses in 17 calls of 334 resource units i
 Asking in two phases would save calls and miss people who share an address.
 
 With only `User.ReadBasic.All` the aliases may not be filtered on: then by `mail`, fifteen addresses a filter, and
-whoever is not found by name of sign-in, one request each.
+whoever is not found by name of sign-in, one request each. The same for an address whose full filter Graph refuses:
+a refusal is no answer, and only an empty answer says that somebody does not exist.
 Sources: graph-docs `concepts/json-batching.md`, `concepts/aad-advanced-queries.md`, `user-list.md`.
 """
 
@@ -27,11 +28,12 @@ import orjson
 
 from adapters.base import BotId, Fault, FaultClass, Gate, TenantId
 from adapters.http import Answer, CallFailed, call, parse_retry_after
+from adapters.ids import MAX_NAME, readable, words
 from adapters.teams.bots import TeamsBots
 from adapters.teams.faults import CREDENTIALS_REJECTED, UNREACHABLE
 from adapters.teams.limits import GRAPH_BATCH_REQUESTS, GRAPH_FILTER_CLAUSES
 from adapters.teams.tokens import TokenUnavailable
-from identity.answers import LookupFailed, NoPerson, PersonAnswer
+from identity.answers import LookupFailed, NoPerson, NotAsked, PersonAnswer
 from identity.email import looks_valid, normal_form
 from storage.directory import Person
 
@@ -45,6 +47,7 @@ TRIES: Final = 4
 RICH_AGAIN_AFTER: Final = 3600.0  # how long a tenant without User.Read.All is asked the poorer question
 UNREACHABLE_WAIT: Final = 5.0
 CONFIGURATION_WAIT: Final = 60.0
+REFUSED_WAIT: Final = 300.0
 
 _RICH_FIELDS: Final = "id,displayName,mail,userPrincipalName,userType,accountEnabled,proxyAddresses,otherMails"
 _BASIC_FIELDS: Final = "id,displayName,mail,userPrincipalName"
@@ -69,6 +72,12 @@ THROTTLED: Final = Fault(
     costs_attempt=False,
 )  # fmt: skip
 
+QUESTION_REFUSED: Final = Fault(
+    FaultClass.NOT_SENT, "lookup_failed", "Microsoft Graph does not take this address in a question: check it.",
+    "http_400", costs_attempt=False,
+)  # fmt: skip
+SWITCHED_OFF: Final = "Look-ups by Microsoft Graph are switched off: install the app for the person, or allow them."
+
 _REMEDIES: Final = {
     "person_not_found": "Check the address; the person must exist in this tenant.",
     "person_disabled": "The account is deactivated in Entra.",
@@ -85,6 +94,7 @@ class _Question:
     url: str
     rich: bool
     by_name: bool = False  # GET by userPrincipalName: 404 is an answer
+    doubtful: bool = False  # the question about `mail` was refused: nobody of this name is not nobody
     tries: int = 0
 
 
@@ -121,7 +131,8 @@ class GraphPeople:
         """Look the addresses up, batch by batch."""
         wanted = list(dict.fromkeys(addresses))
         if not self._bots.get(bot).app.graph:
-            yield {address: _nobody("person_not_found", remember=False) for address in wanted}
+            if wanted:
+                yield dict.fromkeys(wanted, NotAsked(SWITCHED_OFF))
             return
         hopeless = {address: _nobody("person_not_found") for address in wanted if not looks_valid(address)}
         if hopeless:
@@ -264,10 +275,10 @@ def _basic(addresses: tuple[str, ...]) -> _Question:
     return _Question(addresses, _filter_url(clauses, _BASIC_FIELDS), rich=False)
 
 
-def _by_name(address: str) -> _Question:
+def _by_name(address: str, *, doubtful: bool = False) -> _Question:
     # a name that begins with $ is only understood in the quoted form (graph-docs user-get.md)
     key = f"('{quote(_quoted(address), safe='')}')" if address.startswith("$") else f"/{quote(address, safe='')}"
-    return _Question((address,), f"/users{key}?$select={_BASIC_FIELDS}", rich=False, by_name=True)
+    return _Question((address,), f"/users{key}?$select={_BASIC_FIELDS}", rich=False, by_name=True, doubtful=doubtful)
 
 
 def _groups(addresses: Sequence[str], size: int) -> Iterable[Sequence[str]]:
@@ -287,8 +298,10 @@ def _filter_url(clauses: Iterable[str], fields: str) -> str:
 
 def _settled(question: _Question, users: Sequence[object]) -> _Result:
     """Give each address its owner. By `mail` alone nobody is missing yet: the name of sign-in is asked next."""
-    known = [user for user in users if isinstance(user, dict) and isinstance(user.get("id"), str)]
+    known = [user for user in users if isinstance(user, dict) and readable(user.get("id"))]
     answers = {address: _owner(address, known) for address in question.addresses}
+    if question.doubtful and any(_is_missing(answer) for answer in answers.values()):
+        return _failed([question], QUESTION_REFUSED, REFUSED_WAIT)
     if question.rich or question.by_name:
         return _Result(answers)
     missing = [address for address, answer in answers.items() if _is_missing(answer)]
@@ -321,7 +334,7 @@ def _person(user: Mapping[str, Any], address: str) -> Person:
     return Person(
         user_id=str(user["id"]),
         emails=tuple(dict.fromkeys((*own, address))),  # the asked one is among the user's own fields: see _owner
-        name=str(user.get("displayName") or "").replace("\0", "")[:256],
+        name=words(user.get("displayName"), MAX_NAME),
     )
 
 
@@ -351,8 +364,8 @@ def _is_disabled(user: Mapping[str, Any]) -> bool:
     return user.get("accountEnabled") is False
 
 
-def _nobody(reason: str, *, remember: bool = True) -> NoPerson:
-    return NoPerson(reason, _REMEDIES[reason], remember)
+def _nobody(reason: str) -> NoPerson:
+    return NoPerson(reason, _REMEDIES[reason])
 
 
 # ---------------------------------------------------------------- what went wrong
@@ -369,11 +382,18 @@ def _retried(batch: Sequence[_Question], fault: Fault, wait: float, *, most: int
 
 
 def _divided(question: _Question) -> _Result:
-    """Graph does not take the filter: one of its addresses is at fault, so ask for each alone."""
-    if len(question.addresses) == 1:
-        return _Result({question.addresses[0]: _nobody("person_not_found", remember=False)})
-    single = _rich if question.rich else _basic
-    return _Result({}, [single((address,)) for address in question.addresses])
+    """Graph does not take the question: ask for each of its addresses alone, and for a single one in poorer words."""
+    if len(question.addresses) > 1:
+        single = _rich if question.rich else _basic
+        return _Result({}, [single((address,)) for address in question.addresses])
+    (address,) = question.addresses
+    if question.rich:
+        return _Result({}, [_basic((address,))])
+    if not question.by_name:
+        return _Result({}, [_by_name(address, doubtful=True)])
+    if question.doubtful:
+        return _failed([question], QUESTION_REFUSED, REFUSED_WAIT)
+    return _Result({address: _nobody("person_not_found")})  # nobody has the mail, and it can be no name of sign-in
 
 
 def _parts(answer: Answer) -> Mapping[str, Mapping[str, Any]] | None:

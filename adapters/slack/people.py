@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from adapters.ids import MAX_EMAIL, MAX_LOCALE, MAX_NAME, readable, words
 from adapters.slack.config import NormalForm
 from storage.directory import Person
 
@@ -28,20 +29,21 @@ def person_of(user: object, workspace: Workspace, normal_form: NormalForm) -> Pe
     """
     if not isinstance(user, dict):
         return None
-    identifier = user.get("id")
-    if not isinstance(identifier, str) or not identifier or identifier == SLACKBOT or user.get("is_bot") is True:
+    identifier = readable(user.get("id"))
+    if identifier is None or identifier == SLACKBOT or user.get("is_bot") is True:
         return None
     if not belongs(user, workspace):
         return None
     profile = user.get("profile")
     profile = profile if isinstance(profile, dict) else {}
-    email = profile.get("email")
+    written = profile.get("email")
+    email = readable(normal_form(written), MAX_EMAIL) if isinstance(written, str) else None
     restricted = user.get("is_restricted") is True or user.get("is_ultra_restricted") is True
     return Person(
         user_id=identifier,
-        emails=(normal_form(email),) if isinstance(email, str) and email.strip() else (),
+        emails=() if email is None else (email,),
         name=_first_text(user.get("real_name"), profile.get("real_name"), user.get("name")),
-        locale=_first_text(user.get("locale")),
+        locale=words(user.get("locale"), MAX_LOCALE),
         kind="guest" if restricted else "member",
         disabled=user.get("deleted") is True,
     )
@@ -75,4 +77,4 @@ def teams_of(user: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _first_text(*values: object) -> str:
-    return next((value for value in values if isinstance(value, str) and value), "")
+    return next((text for value in values if (text := words(value, MAX_NAME))), "")

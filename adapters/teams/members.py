@@ -1,5 +1,8 @@
 """The chore after an install: one members call teaches a person's e-mail, without any Graph permission.
 
+It comes again before the week is over for which an e-mail is believed: addresses pass from one person to another, and
+Teams sends no event about it.
+
 `GET /v3/conversations/{id}/members/{id}` answers `email`, `userPrincipalName` and the object id
 (msteams-docs `bots/how-to/get-teams-context.md`).
 """
@@ -17,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.base import ChannelName, Chore, ChoreDone, ChoreLater, ChoreOutcome, Fault, FaultClass, Gate
 from adapters.http import Answer, CallFailed, parse_retry_after
+from adapters.ids import MAX_EMAIL, MAX_NAME, readable, words
 from adapters.teams import faults
 from adapters.teams.bots import TeamsBots
 from adapters.teams.connector import Answered, ServiceUrlRefused, result_of
@@ -30,8 +34,7 @@ CHANNEL: Final = ChannelName.MSTEAMS.value
 MAX_TRIES: Final = 8
 FIRST_WAIT: Final = 5.0
 LONGEST_WAIT: Final = 3600.0
-MAX_NAME: Final = 256
-MAX_EMAIL: Final = 320
+AGAIN_SECONDS: Final = 6 * 24 * 3600.0
 
 NormalForm = Callable[[str], str | None]
 """An e-mail in the directory's normal form; what is no e-mail may come back as it is, or as None."""
@@ -88,7 +91,7 @@ class MemberChore:
             return _again(chore, faults.NO_CLEAR_ANSWER, None)
         stored_as = str(chore.detail["user_id"])
         object_id = member.get("aadObjectId") or member.get("objectId")
-        user_id = object_id if isinstance(object_id, str) and 0 < len(object_id) <= 255 else stored_as
+        user_id = readable(object_id) or stored_as
         async with self._database.write() as tx:
             if user_id != stored_as:
                 await self._rename(tx, chore, stored_as, user_id)
@@ -101,16 +104,17 @@ class MemberChore:
                 source="install",
                 now=self._now(),
             )
-        return ChoreDone()
+        return ChoreLater(AGAIN_SECONDS)
 
     def _person(self, user_id: str, member: Mapping[str, Any]) -> Person:
         principal = str(member.get("userPrincipalName") or "")
         guest = "#ext#" in principal.lower() or str(member.get("userRole", "")).lower() == "guest"
         addresses = (self._normal_form(str(member.get(field) or "")) for field in ("email", "userPrincipalName"))
+        forms = (readable(form, MAX_EMAIL) for form in addresses)
         return Person(
             user_id=user_id,
-            emails=tuple(dict.fromkeys(form for form in addresses if form and "@" in form and len(form) <= MAX_EMAIL)),
-            name=str(member.get("name") or "").replace("\0", "")[:MAX_NAME],
+            emails=tuple(dict.fromkeys(form for form in forms if form is not None and "@" in form)),
+            name=words(member.get("name"), MAX_NAME),
             kind="guest" if guest else "member",
         )
 
@@ -136,8 +140,8 @@ def _wait(chore: Chore, pause: float | None) -> float:
 
 
 def _again(chore: Chore, fault: Fault, pause: float | None) -> ChoreOutcome:
-    """Later with backoff; what belongs to the lane or to a pause does not count against the tries."""
+    """Later with backoff, and after many tries much later; what belongs to the lane or to a pause does not count."""
     counts = fault.costs_attempt
     if counts and chore.attempts + 1 >= MAX_TRIES:
-        return ChoreDone(f"gave up: {fault.code or fault.reason}")
+        return ChoreLater(AGAIN_SECONDS)
     return ChoreLater(_wait(chore, pause), fault)

@@ -68,17 +68,17 @@ class TeamsReferences:
             )
         return True
 
-    async def deactivate(self, bot: BotId, address: Address, reason: str, learned_at: float) -> bool:
-        """Mark the person's reference as not usable until they write or reinstall."""
+    async def deactivate(self, bot: BotId, address: Address, reason: str, asked_at: float) -> bool:
+        """Mark the person's reference as not usable, as the answer to a send that began at `asked_at` says."""
         async with self._database.write() as tx:
-            return await references.deactivate(
+            return await references.refused(
                 tx,
                 bot_id=bot,
                 channel=CHANNEL,
                 tenant_id=address.tenant,
                 person=address.user_id,
                 reason=reason,
-                learned_at=learned_at,
+                asked_at=asked_at,
                 now=self._now(),
             )
 

@@ -10,15 +10,17 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from sqlalchemy import select
 
-from adapters.base import ChannelName, Chore, ChoreDone, ChoreLater, Lane, TenantId
+from adapters.base import ChannelName, Chore, ChoreDone, ChoreLater, Fault, Lane, TenantId
 from adapters.slack import faults
 from adapters.slack.installations import DIRECTORY
 from identity.answers import LookupFailed, NoPerson, PersonAnswer
 from identity.slack import LIST, LOOK_UP, SlackPeople
-from identity.slack_listing import SlackDirectory, SlackListing
+from identity.slack_listing import Page, SlackDirectory, SlackListing
 from storage import directory
 from storage.directory import Mirror, Person
+from storage.tables import people as people_table
 from tests.integration.slack.kit import BOT, TEAM, Heard, OpenGate, SlackSide, StubSlack, user
 
 SLACK = ChannelName.SLACK
@@ -71,7 +73,7 @@ def a(number: int) -> str:
 def workspace(stub: StubSlack, count: int, page: int = 1000, **of: dict[str, Any]) -> None:
     """A workspace of `count` people p0@… with ids U0…, answering look-ups and listings."""
     members = [user(f"U{number}", a(number), **of.get(f"U{number}", {})) for number in range(count)]
-    by_email = {each["profile"]["email"]: each for each in members if not each["deleted"]}
+    by_email = {str(each["profile"].get("email")): each for each in members if not each["deleted"]}
 
     def look_up(call: Heard) -> dict[str, Any]:
         found = by_email.get(call.arguments["email"])
@@ -93,7 +95,8 @@ async def mirror(side: SlackSide) -> Mirror | None:
 
 async def was_listed(side: SlackSide, members: int) -> None:
     async with side.database.write() as tx:
-        state = Mirror(side.clock() - 1, side.clock() - 2, members, 1000)
+        number = await directory.begin_listing(tx, bot_id=BOT, channel=SLACK, tenant_id=TEAM)
+        state = Mirror(side.clock() - 1, side.clock() - 2, members, 1000, completed=number)
         await directory.note_mirror(tx, bot_id=BOT, channel=SLACK, tenant_id=TEAM, state=state)
 
 
@@ -470,7 +473,7 @@ class TestTheDailyListing:
 
         assert [each.after for each in outcomes] == [0.0, 0.0, 86400.0]
         assert outcomes[-1].detail == {}
-        assert await mirror(side) == Mirror(side.clock(), side.clock(), 25, 1000)
+        assert await mirror(side) == Mirror(side.clock(), side.clock(), 25, 1000, begun=1, completed=1)
         assert await stored(side, a(24)) == [("U24", False, LIST)]
         assert side.gate.entered == [LIST, LIST, LIST]
 
@@ -494,6 +497,54 @@ class TestTheDailyListing:
         await self.run(side, self.handler(side))
 
         assert [await stored(side, a(number)) for number in (1, 2)] == [[("U1", False, LIST)], [("U2", True, LIST)]]
+
+    async def test_a_clock_set_back_disables_nobody(self, side: SlackSide, stub: StubSlack) -> None:
+        """Whoever is listed is there, however the clock moves between the pages."""
+        workspace(stub, 30, page=10)
+        usual = stub.replies[LIST]
+
+        def step_back(call: Heard) -> Any:
+            side.clock.now -= 7200
+            return usual(call)
+
+        stub.replies[LIST] = step_back
+        await self.run(side, self.handler(side))
+
+        assert [("U0", False, LIST), ("U29", False, LIST)] == await stored(side, a(0)) + await stored(side, a(29))
+
+    async def test_two_listings_at_once_disable_nobody(self, side: SlackSide, stub: StubSlack) -> None:
+        """Two processes may list one workspace: who was seen by the later listing is there for both."""
+        workspace(stub, 20, page=10)
+        speaker = await side.installations.speaker(BOT, TEAM)
+        assert not isinstance(speaker, Fault)
+        here, there = listing(side), listing(side)
+        first, second = await here.begin(BOT, TEAM), await there.begin(BOT, TEAM)
+
+        one, two = await here.page(speaker, first, side.gate), await there.page(speaker, second, side.gate)
+        for source, page in ((there, two), (here, one)):
+            assert isinstance(page, Page)
+            assert page.next is not None
+            await source.page(speaker, page.next, side.gate)
+
+        assert [("U0", False, LIST), ("U19", False, LIST)] == await stored(side, a(0)) + await stored(side, a(19))
+
+    async def test_an_odd_profile_blocks_nobody(self, side: SlackSide, stub: StubSlack) -> None:
+        """What no column takes is left out of one profile, and the rest of the page is stored."""
+        workspace(
+            stub,
+            5,
+            U1={"real_name": "N\0ul" + "l" * 999, "locale": "x" * 99},
+            U2={"profile": {"email": "a" * 320 + "@example.com"}},
+            U3={"id": "U" * 256},
+            U4={"id": "U\0"},
+        )
+        await self.run(side, self.handler(side))
+
+        async with side.database.read() as tx:
+            rows = (await tx.execute(select(people_table).order_by(people_table.c.user_id))).all()
+        assert ["U0", "U1", "U2"] == [row.user_id for row in rows]
+        assert ("Nul" + "l" * 253, "x" * 32) == (rows[1].name, rows[1].locale)
+        assert [("U0", False, LIST)] == await stored(side, a(0))
 
     async def test_a_failure_keeps_the_place(self, side: SlackSide, stub: StubSlack) -> None:
         """Throttled or unreachable: the cursor is kept, the pauses grow, nobody gives up."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from sqlalchemy import func, select
+
+from notify.housekeeping import tidy
 from storage import chores, directory, inbox, installations, oauth_states
 from storage.engine import Database
 from storage.installations import Installation
+from storage.tables import misses
 
 
 async def test_an_event_is_handled_once(database: Database) -> None:
@@ -56,6 +60,65 @@ async def test_a_person_is_found_under_the_current_addresses_only(database: Data
         )
 
     assert {"kept@x", "new@x"} == {person.email for person in found}
+
+
+async def test_an_address_given_up_is_gone_whatever_the_clock_says(database: Database) -> None:
+    """A clock that was set back does not keep an old address alive."""
+    async with database.write() as tx:
+        for now, addresses in ((100.0, ("old@x",)), (50.0, ("new@x",))):
+            await directory.learn(
+                tx,
+                bot_id="b",
+                channel="slack",
+                tenant_id="T1",
+                persons=[directory.Person("U1", addresses)],
+                source="event",
+                now=now,
+            )
+        found = await directory.lookup(tx, bot_id="b", channel="slack", tenant_id="T1", addresses=["old@x", "new@x"])
+
+    assert ["new@x"] == [person.email for person in found]
+
+
+async def test_a_thousand_people_keep_exactly_their_addresses(database: Database) -> None:
+    """A page of a thousand is stored as a whole: the addresses given up go, those of others stay."""
+    pages = [
+        [directory.Person(f"U{number}", (f"{number}@x", f"{number}{kind}@x")) for number in range(1000)]
+        for kind in ("old", "new")
+    ]
+    async with database.write() as tx:
+        other = [directory.Person("V", ("7old@x",))]
+        for persons in (pages[0], other, pages[1]):
+            await directory.learn(
+                tx, bot_id="b", channel="slack", tenant_id="T1", persons=persons, source="users.list", now=1.0
+            )
+        asked = [f"{number}{kind}@x" for number in range(1000) for kind in ("", "old", "new")]
+        found = await directory.lookup(tx, bot_id="b", channel="slack", tenant_id="T1", addresses=asked)
+
+    kept = {(f"{number}{kind}@x", f"U{number}") for number in range(1000) for kind in ("", "new")}
+    assert kept | {("7old@x", "V")} == {(person.email, person.user_id) for person in found}
+
+
+async def test_misses_are_forgotten_when_they_end(database: Database) -> None:
+    """An e-mail that belonged to nobody is not kept longer than it is believed."""
+    async with database.write() as tx:
+        await directory.remember_misses(
+            tx,
+            bot_id="b",
+            channel="slack",
+            tenant_id="T1",
+            reasons=[("a@x", "person_not_found")],
+            now=0.0,
+            until=10.0,
+        )
+    await tidy(database, retention_days=30.0, now=9.0)
+    async with database.read() as tx:
+        early = await tx.scalar(select(func.count()).select_from(misses))
+    await tidy(database, retention_days=30.0, now=10.0)
+    async with database.read() as tx:
+        late = await tx.scalar(select(func.count()).select_from(misses))
+
+    assert (1, 0) == (early, late)
 
 
 async def test_asking_for_a_waiting_chore_only_brings_it_forward(database: Database) -> None:

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import ClientSession, web
 
 from adapters.base import FaultClass
-from identity.answers import LookupFailed, NoPerson, PersonAnswer
+from identity.answers import LookupFailed, NotAsked, PersonAnswer
 from identity.teams import GraphPeople
 from storage.directory import Person
 from tests.integration.teams import kit
@@ -165,13 +165,12 @@ class TestFinding:
         assert cloud.asked == []
 
     async def test_switched_off(self, cloud: Cloud, session: ClientSession) -> None:
-        """With Graph switched off nobody is found, and that is not remembered."""
+        """With Graph switched off nobody is asked, which is not the same as finding nobody."""
         people = GraphPeople(kit.bots(cloud, session, kit.app(graph=False)))
 
         answer = (await find(people, "a@example.com"))["a@example.com"]
 
-        assert isinstance(answer, NoPerson)
-        assert not answer.remember
+        assert isinstance(answer, NotAsked)
         assert cloud.asked == []
 
 
@@ -248,9 +247,56 @@ class TestTrouble:
 
         assert reasons(answers) == {
             "p0@example.com": "found",
-            "p1@example.com": "person_not_found",
+            "p1@example.com": "lookup_failed",
             "p2@example.com": "found",
         }
+        assert len(directory.batches) == 4  # together, alone, by mail, by name
+
+    async def test_refused_filter_of_one(self, people: GraphPeople, cloud: Cloud) -> None:
+        """An address whose filter Graph refuses is asked for in poorer words, which may find its owner."""
+        directory = Directory(user(1), user(2, mail=None, userPrincipalName="ann@example.com"))
+        directory.part = lambda url: {"status": 400, "body": {}} if "proxyAddresses" in url else None
+        cloud.graph = directory
+
+        answers = await find(people, "p1@example.com", "ann@example.com", "nobody@example.com")
+
+        assert reasons(answers) == {
+            "p1@example.com": "found",
+            "ann@example.com": "found",
+            "nobody@example.com": "person_not_found",
+        }
+
+    async def test_only_an_empty_answer_is_nobody(self, people: GraphPeople, cloud: Cloud) -> None:
+        """Where the question about the mail was refused, no such name of sign-in leaves the question open."""
+        directory = Directory()
+        directory.part = lambda url: {"status": 400, "body": {}} if "$filter" in url else None
+        cloud.graph = directory
+
+        answer = (await find(people, "ann@example.com"))["ann@example.com"]
+
+        assert isinstance(answer, LookupFailed)
+        assert answer.fault.klass is FaultClass.NOT_SENT
+
+    async def test_a_name_that_cannot_be(self, people: GraphPeople, cloud: Cloud) -> None:
+        """Nobody has it as mail, and Graph refuses it as a name of sign-in: nobody has it."""
+        directory = Directory()
+        directory.part = lambda url: (
+            {"status": 400, "body": {}} if "proxyAddresses" in url or "$filter" not in url else None
+        )
+        cloud.graph = directory
+
+        assert reasons(await find(people, "a&b@example.com")) == {"a&b@example.com": "person_not_found"}
+
+    async def test_an_odd_profile(self, people: GraphPeople, cloud: Cloud) -> None:
+        """An id that cannot be stored is nobody's, and a name is stored without what no database takes."""
+        cloud.graph = Directory(user(1, displayName="A\0da"), user(2, id="o\0"), user(3, id="o" * 256))
+
+        answers = await find(people, *(f"p{number}@example.com" for number in (1, 2, 3)))
+
+        ada = answers["p1@example.com"]
+        assert isinstance(ada, Person)
+        assert ada.name == "Ada"
+        assert list(reasons(answers).values()) == ["found", "person_not_found", "person_not_found"]
 
     @pytest.mark.parametrize("status", [500, 503, 504])
     async def test_failing_parts(self, people: GraphPeople, cloud: Cloud, status: int) -> None:

@@ -8,8 +8,9 @@ import pytest
 from aiohttp import ClientSession, web
 
 from adapters.base import ChannelName, Chore, ChoreDone, ChoreLater, FaultClass, Lane
-from adapters.teams.members import MAX_TRIES, MemberChore
+from adapters.teams.members import AGAIN_SECONDS, MAX_TRIES, MemberChore
 from identity.email import normal_form
+from identity.resolver import FRESH_SECONDS
 from storage import directory, references
 from storage.directory import KnownPerson
 from storage.engine import Database
@@ -59,12 +60,35 @@ class TestLearning:
         outcome = await handler(chore(cloud), gate)
 
         people = await known(database, "ada@example.com", "ada.l@example.onmicrosoft.com")
-        assert outcome == ChoreDone()
+        assert outcome == ChoreLater(AGAIN_SECONDS)
         assert gate.entered == ["connector"]
         assert [(person.user_id, person.name, person.source) for person in people] == [
             (PERSON, "Ada Lovelace", "install")
         ] * 2
         assert cloud.count(f"/emea/v3/conversations/{CONVERSATION}/members/{PERSON}") == 1
+
+    def test_it_comes_again_in_time(self) -> None:
+        """Without Graph an e-mail is confirmed again before it stops being believed."""
+        assert AGAIN_SECONDS < FRESH_SECONDS
+
+    async def test_an_address_that_moved_on(self, handler: MemberChore, cloud: Cloud, database: Database) -> None:
+        """The next round takes an e-mail away from who no longer has it."""
+        cloud.connector = answering(200, MEMBER)
+        await handler(chore(cloud), kit.FakeGate())
+        cloud.connector = answering(200, MEMBER | {"email": "ada.king@example.com"})
+        await handler(chore(cloud), kit.FakeGate())
+
+        assert await known(database, "ada@example.com") == []
+        assert len(await known(database, "ada.king@example.com")) == 1
+
+    async def test_an_odd_profile(self, handler: MemberChore, cloud: Cloud, database: Database) -> None:
+        """What no database takes is left out of a name, and an address that holds it is none."""
+        cloud.connector = answering(200, MEMBER | {"name": "A\0da" + "a" * 999, "email": "ada\0@example.com"})
+
+        await handler(chore(cloud), kit.FakeGate())
+
+        (person,) = await known(database, "ada.l@example.onmicrosoft.com")
+        assert person.name == "Ada" + "a" * 253
 
     async def test_object_id_learned_late(self, handler: MemberChore, cloud: Cloud, database: Database) -> None:
         """If the event named no Entra id, the reference is kept under it too, so that the e-mail leads to it."""
@@ -101,7 +125,7 @@ class TestLearning:
         """What is no e-mail leads to nobody; the sign-in name still does."""
         cloud.connector = answering(200, MEMBER | {"email": email})
 
-        assert await handler(chore(cloud), kit.FakeGate()) == ChoreDone()
+        assert await handler(chore(cloud), kit.FakeGate()) == ChoreLater(AGAIN_SECONDS)
         assert len(await known(database, "ada.l@example.onmicrosoft.com")) == 1
 
 
@@ -135,7 +159,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("status", [500, 502, 503])
     async def test_later(self, handler: MemberChore, cloud: Cloud, status: int) -> None:
-        """Trouble of the platform is waited out, longer each time, and given up in the end."""
+        """Trouble of the platform is waited out, longer each time, and in the end until the next round."""
         cloud.connector = answering(status, {})
 
         first = await handler(chore(cloud), kit.FakeGate())
@@ -145,7 +169,7 @@ class TestRefusals:
         assert isinstance(first, ChoreLater)
         assert isinstance(third, ChoreLater)
         assert (first.after, third.after) == (5.0, 20.0)
-        assert last == ChoreDone(f"gave up: http_{status}")
+        assert last == ChoreLater(AGAIN_SECONDS)
 
     async def test_html_instead_of_a_member(self, handler: MemberChore, cloud: Cloud) -> None:
         """A success that is no member is asked again."""

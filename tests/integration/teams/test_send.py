@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import socket
 import ssl
+import time
 from typing import Any
 
 import aiohttp
@@ -397,6 +398,23 @@ class TestWhatRefusalsTeach:
         assert reason == outcome.fault.reason
         assert found is not None
         assert not found[1]
+
+    async def test_any_later_event_wins(self, cloud: Cloud, session: ClientSession, database: Database) -> None:
+        """A clock of ours that is an hour ahead does not make the mark outlive the next install."""
+        ahead = time.time() + 3600
+        channel = TeamsChannel(kit.bots(cloud, session), database, now=lambda: ahead)
+        await remember(database, cloud)
+        cloud.connector = answering(403, {"error": {"code": "BotNotInConversationRoster", "message": ""}})
+        await send(channel, address(cloud))
+        refused = await stored(database)
+        async with database.write() as tx:
+            reinstalled = Reference(BOT, "msteams", TENANT, PERSON, TEAMS_ID, CONVERSATION, None, time.time())
+            await references.capture(tx, reinstalled, ahead)
+        found = await stored(database)
+
+        assert refused is not None
+        assert found is not None
+        assert (refused[1], found[1]) == (False, True)
 
     async def test_stale_conversation(self, channel: TeamsChannel, cloud: Cloud, database: Database) -> None:
         """P23: ConversationNotFound is refused, repairable; the id is forgotten before the answer is given."""

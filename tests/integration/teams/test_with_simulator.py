@@ -15,7 +15,7 @@ from adapters.base import (
     BotId,
     ChannelName,
     Chore,
-    ChoreDone,
+    ChoreLater,
     DeliveryId,
     Lane,
     NotSent,
@@ -29,7 +29,7 @@ from adapters.evidence import Evidence
 from adapters.teams.bots import TeamsBots
 from adapters.teams.config import TeamsApp, TeamsEndpoints
 from adapters.teams.inbound import TeamsInbound
-from adapters.teams.members import MemberChore
+from adapters.teams.members import AGAIN_SECONDS, MemberChore
 from adapters.teams.outbound import TeamsChannel
 from identity.answers import NoPerson, PersonAnswer
 from identity.email import normal_form
@@ -158,7 +158,7 @@ class TestInstallAndSend:
             )
         outcome = await side.send(await side.address(ada), "Grüße 👋")
 
-        assert learned == ChoreDone()
+        assert learned == ChoreLater(AGAIN_SECONDS)
         assert (known.user_id, known.reference_active) == (ada["id"], True)
         assert isinstance(outcome, Sent)
         assert [body["text"] for body in side.mailbox(ada)] == ["Grüße 👋"]
