@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import random
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
@@ -30,26 +29,25 @@ from adapters.base import (
     FaultClass,
     Lane,
     Looker,
-    LookLater,
-    MayNotLook,
     NotSent,
-    NotThere,
     Outcome,
     Refused,
-    SeenAs,
     Sent,
     Uncertain,
 )
 from identity.resolver import Resolver
 from notify import delivery as machine
 from notify.chores import ChoreBook
+from notify.claim import ClaimWatch
 from notify.delivery import FINAL, Delivery, Policy, State, Verdict
 from notify.feed import Feed
 from notify.gate import ChoreGate, LaneGate
 from notify.item import Item
 from notify.ledger import CLAIM_SECONDS, Batch, Ledger
+from notify.looks import Looks
 from notify.metrics import Metrics
 from notify.pacing import Learner, Pacer, finish_time
+from notify.pause import LanePause
 from notify.records import Progress
 from notify.texts import REASONS
 from storage import deliveries, failpoints, lanes
@@ -60,14 +58,10 @@ log = logging.getLogger("herald.drain")
 RESULTS_WAIT_SECONDS = 0.02  # answers wait at most this long for the next intents, to share their commit
 RESULTS_MOST = 64
 LEAD_MOST_SECONDS = 0.05
-PROBE_FIRST_SECONDS = 2.0
-PROBE_MOST_SECONDS = 300.0
 UPKEEPS_IN_A_CLAIM = 4
 LINGER_SECONDS = 1.0
 DATABASE_RETRY_SECONDS = 1.0
 EXPIRED_AT_ONCE = 500
-LOOKS_AT_ONCE = 4
-LOOK_AGAIN_SECONDS = 30.0
 UNCLEAR_MOST = 5  # unclear answers in a row after which the lane slows down to one at a time
 
 
@@ -108,8 +102,12 @@ class Drain:
         self.lane = lane
         self._shop = shop
         self._ledger = Ledger(shop.database, lane, claim.term, claim_seconds=shop.claim_seconds)
-        self._claimed_until = -math.inf  # monotonic; no later than the moment at which others may take the lane
-        self._fuse: asyncio.TimerHandle | None = None
+        self._claim = ClaimWatch(
+            shop.claim_seconds,
+            forever=shop.database.is_sqlite,
+            clock=shop.clocks.monotonic,
+            frozen=self._claim_ended,
+        )
         self._pace = shop.channel.pace()
         self.pacer = pacer or _new_pacer(self._pace, shop.clocks.monotonic(), claim.learned.get("rate"))
         self.gate = LaneGate(self.pacer, clock=shop.clocks.monotonic, left=self._left_the_gate)
@@ -117,11 +115,7 @@ class Drain:
         self._chore_gate = ChoreGate(
             self.gate, self.pacer, clock=shop.clocks.monotonic, busy=lambda: len(self.feed.ready) > 0
         )
-        self.paused = claim.paused
-        self._resumed = asyncio.Event()
-        self._lookup_fault: str | None = None
-        self._unwritten_pause: lanes.Pause | None = None
-        self._unwritten_resume = False
+        self.pause = LanePause(lane, claim.paused, now=shop.clocks.wall, changed=self.wake_pump)
         self._results: list[Item] = []
         self._results_since = 0.0
         self._flying: dict[asyncio.Task[None], Item] = {}
@@ -132,8 +126,7 @@ class Drain:
         self._abandoned = False
         self._wakeup = asyncio.Event()
         self._stopping = self._failed = False
-        self._looking: set[str] = set()
-        self._looks = asyncio.Semaphore(LOOKS_AT_ONCE)
+        self._looks = Looks(lane, shop.looker, self.gate, shop.policy, wall=shop.clocks.wall, apply=self.apply)
         self._tasks: set[asyncio.Task[None]] = set()
         self.written_rate = self.pacer.learner.rate if self.pacer.learner else None
 
@@ -154,8 +147,7 @@ class Drain:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             await asyncio.shield(self._leave())
-            if self._fuse is not None:
-                self._fuse.cancel()
+            self._claim.close()
 
     def wake(self, *, everywhere: bool = False) -> None:
         """There may be new work; `everywhere`: also older rows, moved here from another lane."""
@@ -197,7 +189,7 @@ class Drain:
             await lanes.fence(tx, self._ledger.key, term=self._ledger.term, ttl=self._shop.claim_seconds)
             count = await deliveries.recover(tx, self._ledger.key, term=self._ledger.term, now=now)
             await deliveries.adopt(tx, self._ledger.key, term=self._ledger.term)
-        self._renewed(started)
+        self._claim.renewed(started)
         failpoints.reach("lane.recovered")
         if count:
             log.warning("found in flight", extra={"action": "lane_recovered", "lane": str(self.lane), "count": count})
@@ -255,7 +247,7 @@ class Drain:
             await self._sleep(LINGER_SECONDS if quiet_since is not None else None)
 
     def _is_done(self) -> bool:
-        return not (self._flying or self._results or self._looking or self.feed.busy)
+        return not (self._flying or self._results or self._looks.asking or self.feed.busy)
 
     async def _sleep(self, most: float | None) -> None:
         """Until something happens or the next moment that matters."""
@@ -265,9 +257,9 @@ class Drain:
             moments.append(self._results_since + RESULTS_WAIT_SECONDS)
         if len(self.feed.ready) and len(self._flying) < self._pace.in_flight and not self._stopping:
             ready_at = self.pacer.send.ready_at(now)
-            if self.paused is not None:
+            if self.pause.current is not None:
                 if not any(item.probe for item in self._flying.values()):
-                    probe_at = now + self.paused.probe_at - self._shop.clocks.wall()
+                    probe_at = now + self.pause.current.probe_at - self._shop.clocks.wall()
                     moments.append(max(probe_at, ready_at, now + 0.0005))
             elif not self._must_step_back():
                 moments.append(max(ready_at - self._lead, now + 0.0005))
@@ -288,7 +280,7 @@ class Drain:
         slots = self._pace.in_flight - len(self._flying)
         if slots <= 0 or not len(self.feed.ready):
             return []
-        if self.paused is not None:
+        if self.pause.current is not None:
             return self._release_probe()
         if self._must_step_back():
             return []
@@ -317,10 +309,10 @@ class Drain:
 
     def _release_probe(self) -> list[Item]:
         """A paused lane tries one delivery when the time for it has come."""
-        if self.paused is None or any(item.probe for item in self._flying.values()):
+        if self.pause.current is None or any(item.probe for item in self._flying.values()):
             return []
         if (
-            self._shop.clocks.wall() < self.paused.probe_at
+            self._shop.clocks.wall() < self.pause.current.probe_at
             or self.pacer.send.ready_at(self._shop.clocks.monotonic()) > self._shop.clocks.monotonic()
         ):
             return []
@@ -387,8 +379,7 @@ class Drain:
     async def _commit(self, group: list[Item]) -> None:
         """One transaction for everything that waits to be written, and the group's intents."""
         results, self._results = self._results, []
-        pause, self._unwritten_pause = self._unwritten_pause, None
-        resume, self._unwritten_resume = self._unwritten_resume, False
+        pause, resume = self.pause.take()
         batch = Batch(
             results=results,
             moves=self.feed.take_moves(),
@@ -405,9 +396,9 @@ class Drain:
         except BaseException:
             self._results = results + self._results
             self.feed.return_moves(batch.moves)
-            self._show_again(pause, resume)
+            self.pause.give_back(pause, resume)
             raise
-        self._renewed(started)
+        self._claim.renewed(started)
         if results:
             failpoints.reach("record.committed")
         if group:
@@ -428,11 +419,6 @@ class Drain:
         self._shop.metrics.closed.inc(len(written.closed))
         for request_id in written.closed:
             log.info("request closed", extra={"action": "request_closed", "request": request_id})
-
-    def _show_again(self, pause: lanes.Pause | None, resume: bool) -> None:
-        """The commit failed: how the lane stands is written with the next one, unless it has changed since."""
-        if self._unwritten_pause is None and not self._unwritten_resume:
-            self._unwritten_pause, self._unwritten_resume = pause, resume
 
     def _lesson(self) -> dict[str, float] | None:
         """What pacing has learnt since it was last written, rounded so that it is not written for nothing."""
@@ -457,7 +443,7 @@ class Drain:
                 self.feed.gone(item)
 
     def _results_are_due(self) -> bool:
-        if self._unwritten_pause or self._unwritten_resume or self.feed.has_moves:
+        if self.pause.is_unwritten or self.feed.has_moves:
             return True
         if not self._results:
             return False
@@ -475,11 +461,11 @@ class Drain:
             if address is None:
                 raise machine.ImpossibleEvent("a delivery without an address was released")
             failpoints.reach("wire.before")
-            if self._is_overdue():
+            if self._claim.is_over():
                 self._frozen()
                 return
             if not self._shop.database.is_sqlite:
-                TOO_LATE.set(self._is_overdue)
+                TOO_LATE.set(self._claim.is_over)
             outcome = await self._shop.channel.send(BotId(self.lane.bot), address, item.prepared, DeliveryId(item.id))
         except asyncio.CancelledError as error:
             if self._abandoned:
@@ -564,186 +550,44 @@ class Drain:
                     extra={"action": "throttled", "lane": str(self.lane), "method": bucket, "seconds": retry_after},
                 )
             case machine.PauseLane(fault):
-                self.pause(fault)
+                self.pause.begin(fault)
             case machine.DropAddress(repair):
                 if before.address is not None:
                     self.feed.forget(item, before.address, repair)
             case _:
                 assert_never(effect)
 
-    # ------------------------------------------------------------------ lane faults
-
-    def pause(self, fault: Fault) -> None:
-        """Hold the lane with the fault's reason; the next probe comes later each time one fails."""
-        now = self._shop.clocks.wall()
-        if self.paused is not None and now < self.paused.probe_at:
-            return  # others that were on the wire together met the same fault
-        probes = self.paused.probes + 1 if self.paused is not None else 0
-        wait = min(PROBE_FIRST_SECONDS * 2.0**probes, PROBE_MOST_SECONDS)
-        since = self.paused.paused_at if self.paused is not None else now
-        self.paused = lanes.Pause(fault.reason, fault.code[:255], fault.remedy, since, now + wait, probes)
-        self._unwritten_pause, self._unwritten_resume = self.paused, False
-        log.error(
-            "lane paused",
-            extra={
-                "action": "lane_paused",
-                "lane": str(self.lane),
-                "reason": fault.reason,
-                "code": fault.code,
-                "probe_in": wait,
-            },
-        )
-        self._wakeup.set()
-
-    def _resume(self) -> None:
-        self.paused, self._unwritten_pause, self._unwritten_resume = None, None, True
-        self._resumed.set()
-        log.info("lane resumed", extra={"action": "lane_resumed", "lane": str(self.lane)})
-        self._wakeup.set()
+    # ------------------------------------------------------------------ how the lane stands
 
     def healed(self) -> None:
         """Something happened that may have healed the lane (an install, a new token): try at once."""
-        if self.paused is not None:
-            self._resume()
+        self.pause.end()
         self.feed.retry_now()
         self.wake(everywhere=True)
 
     def answered_well(self) -> None:
         """The platform answered a call of the lane as it should: a pause is over."""
         self.pacer.send.went_well()
-        if self.paused is not None:
-            self._resume()
-
-    async def until_probe(self) -> None:
-        """Wait until a paused lane may try again."""
-        while self.paused is not None and (wait := self.paused.probe_at - self._shop.clocks.wall()) > 0:
-            self._resumed.clear()
-            try:
-                async with asyncio.timeout(wait):
-                    await self._resumed.wait()
-            except TimeoutError:
-                pass
-
-    def placed(self) -> None:
-        """The entry lane found tenants to ask."""
-        if self.paused is not None:
-            self._resume()
-        self._wakeup.set()
+        self.pause.end()
 
     def wake_pump(self) -> None:
         """Something is ready, or has to be written."""
         self._wakeup.set()
 
-    def lookups_at_fault(self, fault: Fault) -> None:
-        """Look-ups are misconfigured: shown as a pause of the lane, while known people are still reached."""
-        if self.paused is None and self._lookup_fault != fault.reason:
-            now = self._shop.clocks.wall()
-            self._lookup_fault = fault.reason
-            self._unwritten_pause = lanes.Pause(fault.reason, fault.code[:255], fault.remedy, now, now, 0)
-            log.error(
-                "look-ups misconfigured",
-                extra={"action": "lookups_paused", "lane": str(self.lane), "reason": fault.reason, "code": fault.code},
-            )
-            self._wakeup.set()
-
-    def lookups_healed(self) -> None:
-        """A look-up was answered."""
-        if self._lookup_fault is not None:
-            self._lookup_fault = None
-            if self.paused is None:
-                self._unwritten_pause, self._unwritten_resume = None, True
-                self._wakeup.set()
-
-    # ------------------------------------------------------------------ the claim's end
-
-    # The term fences what is written into the database; nothing fences the wire. A process that was stopped with its
-    # intents committed and wakes up when its lane has long been taken over would still send, and its successor, which
-    # found nothing when it looked, has sent already. So a send begins only while the claim is certainly ours, and one
-    # that has not come to its end by then was frozen: its call is cut before it can go on.
-
-    def _renewed(self, started: float) -> None:
-        """The claim was renewed by a transaction that began at `started`, so it lasts at least from there."""
-        if self._shop.database.is_sqlite:
-            self._claimed_until = math.inf  # the file's lock: nobody can take over
-            return
-        self._claimed_until = max(self._claimed_until, started + self._shop.claim_seconds)
-        if self._fuse is None:
-            self._set_fuse()
-
-    def _set_fuse(self) -> None:
-        wait = self._claimed_until - self._shop.clocks.monotonic()
-        self._fuse = asyncio.get_running_loop().call_later(max(wait, 0.0), self._fuse_burnt)
-
-    def _fuse_burnt(self) -> None:
-        self._fuse = None
-        if not self._is_overdue():
-            self._set_fuse()
-        elif self._flying:
+    def _claim_ended(self) -> None:
+        if self._flying:
             self._frozen()
-
-    def _is_overdue(self) -> bool:
-        return self._shop.clocks.monotonic() >= self._claimed_until
 
     def _frozen(self) -> None:
         """Cut what is on the wire and end; whoever drains the lane next finds it in doubt."""
         log.error("lane was frozen", extra={"action": "lane_frozen", "lane": str(self.lane)})
         self.abandon()
-        self._stopping = True
-        self._wakeup.set()
-
-    # ------------------------------------------------------------------ looking back
 
     def look_for(self, item: Item) -> None:
         """Ask the platform whether an uncertain delivery arrived, where that is possible."""
-        if item.id not in self._looking:
-            self._looking.add(item.id)
-            self.spawn(self._look(item))
-
-    async def _look(self, item: Item) -> None:
-        try:
-            await self._wait_until(self._next_look(item))
-            async with self._looks:
-                event = await self._ask(item)
-        finally:
-            self._looking.discard(item.id)
-        if item.delivery.state is State.UNCERTAIN:
-            self.apply(item, event)  # written first; a further look follows the write
-
-    def _next_look(self, item: Item) -> float | None:
-        """The look that may prove absence comes when the call can no longer be stored."""
-        policy, started = self._shop.policy, item.wire_started_at
-        if item.delivery.looks + 1 < policy.looks_until_absent or started is None:
-            return item.delivery.next_at
-        return max(item.delivery.next_at or 0.0, started + policy.settle_seconds)
-
-    async def _ask(self, item: Item) -> machine.Event:
-        address = item.delivery.address
-        reason = item.delivery.verdict or Verdict("no_clear_answer")
-        if item.delivery.deadline_at <= self._shop.clocks.wall():
-            return machine.DeadlinePassed()
-        if self._shop.looker is None or address is None:
-            return machine.CannotLook(replace(reason, remedy=REASONS["no_clear_answer"].remedy))
-        since = item.wire_started_at or self._shop.clocks.wall()
-        try:
-            look = await self._shop.looker(BotId(self.lane.bot), address, DeliveryId(item.id), since, self.gate)
-        except Exception:
-            log.exception("look failed", extra={"action": "look_failed", "delivery": item.id})
-            return machine.LookPostponed(LOOK_AGAIN_SECONDS)
-        match look:
-            case SeenAs(message_id):
-                return machine.Looked(message_id)
-            case NotThere():
-                return machine.Looked(None)
-            case MayNotLook(_, remedy):
-                return machine.CannotLook(replace(reason, remedy=remedy))
-            case LookLater(after, _):
-                return machine.LookPostponed(after)
-            case _:
-                assert_never(look)
-
-    async def _wait_until(self, moment: float | None) -> None:
-        if moment is not None and (wait := moment - self._shop.clocks.wall()) > 0:
-            await asyncio.sleep(wait)
+        if item.id not in self._looks.asking:
+            self._looks.asking.add(item.id)
+            self.spawn(self._looks.look(item))
 
     # ------------------------------------------------------------------ upkeep
 
@@ -753,7 +597,7 @@ class Drain:
             started = self._shop.clocks.monotonic()
             try:
                 await self._ledger.renew()
-                self._renewed(started)
+                self._claim.renewed(started)
                 await self._expire()
                 if not self._shop.database.is_sqlite:
                     self.feed.look_again(
@@ -771,7 +615,7 @@ class Drain:
         async with self._shop.database.read() as tx:
             rows = await deliveries.past_deadline(tx, self._ledger.key, now=now, limit=EXPIRED_AT_ONCE)
         for item in await self.feed.items_of(rows, self._ledger.term):
-            busy = item.unwritten or item.id in self._looking
+            busy = item.unwritten or item.id in self._looks.asking
             if item.delivery.state in (State.ACCEPTED, State.READY, State.UNCERTAIN) and not busy:
                 self.apply(item, machine.DeadlinePassed())
 

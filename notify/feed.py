@@ -457,7 +457,7 @@ class Feed:
         """The platform could not be asked about this person now; others go on."""
         self._drain.apply(item, machine.LookupPostponed(retry_after, replace(fault, klass=FaultClass.NOT_SENT)))
         if fault.klass is FaultClass.CONFIGURATION:
-            self._drain.lookups_at_fault(fault)
+            self._drain.pause.lookups_at_fault(fault)
         self.again(item)
 
     async def _place(self, by_mail: Sequence[Item], by_id: Sequence[Item]) -> None:
@@ -479,12 +479,13 @@ class Feed:
                 if self._healings != healings:  # an install came while we read that there is none
                     self._unresolved.append(item)
                     continue
-                self._drain.pause(NO_INSTALLATION)
+                self._drain.pause.begin(NO_INSTALLATION)
                 waiting = replace(NO_INSTALLATION, klass=FaultClass.NOT_SENT)
                 self._drain.apply(item, machine.LookupPostponed(NO_INSTALLATION_SECONDS, waiting))
                 self.again(item)
         if self._moves:
-            self._drain.placed()
+            self._drain.pause.end()
+            self._drain.wake_pump()
 
     # ------------------------------------------------------------------ look-ups
 
@@ -513,7 +514,7 @@ class Feed:
     def _answer(self, asked: dict[str, list[Item]], answers: Mapping[str, Resolution]) -> None:
         for address, resolution in answers.items():
             if not isinstance(resolution, Later):
-                self._drain.lookups_healed()
+                self._drain.pause.lookups_healed()
             for item in asked.pop(address, ()):
                 self._resolved(item, resolution)
 
@@ -545,8 +546,8 @@ class Feed:
     async def _open(self, item: Item, address: Address) -> None:
         """Complete an address so that one call reaches it. Repeatable, so it needs no intent."""
         async with self._open_slots:
-            if self._drain.paused is not None:
-                await self._drain.until_probe()
+            if self._drain.pause.current is not None:
+                await self._drain.pause.until_probe()
             opened = await self._try_open(item, address)
         failpoints.reach("resolve.opened")
         if item.delivery.state is not State.READY:
@@ -569,7 +570,7 @@ class Feed:
     def _not_opened(self, item: Item, fault: Fault, retry_after: float | None) -> None:
         """Nothing was opened: the lane's fault pauses it, the platform's silence holds it, a person's trouble waits."""
         if fault.klass is FaultClass.CONFIGURATION:
-            self._drain.pause(fault)
+            self._drain.pause.begin(fault)
         elif not fault.costs_attempt:
             self._drain.hold_sends(retry_after)
         else:

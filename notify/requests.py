@@ -91,15 +91,21 @@ class Requests:
         request_id = new_id("ds")
         record = _first_record(submission, request_id, now)
         answer = write(record)
-        async with self._database.write() as tx:
+
+        async def write_all(tx: AsyncConnection) -> tuple[bytes, Lane | None]:
             if key is not None:
                 earlier = await self._claim_key(tx, submission, key, answer, now)
                 if earlier is not None:
-                    return earlier
+                    return earlier, None
             lane = await self._lane_for(tx, submission)
             request = _request_row(submission, request_id, now, self._deadline)
             await store.store(tx, request, _delivery_rows(submission, request_id, lane, now))
             failpoints.reach("accept.before_commit")
+            return answer, lane
+
+        stored, lane = await self._database.transact(write_all)
+        if lane is None:
+            return stored
         failpoints.reach("accept.committed")
         log.info(
             "request accepted",
@@ -112,7 +118,7 @@ class Requests:
             },
         )
         self._wake(lane)
-        return answer
+        return stored
 
     async def _claim_key(
         self, tx: AsyncConnection, submission: Submission, key: IdempotencyKey, answer: bytes, now: float
