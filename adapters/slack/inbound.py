@@ -5,12 +5,15 @@
 
 Bolt runs with `process_before_response`: by default it acknowledges first and runs the listener in a task that nobody
 waits for, so a crash or a failing database would lose the event. Its own signature check is off, because the door has
-already made it: Bolt's comes after it has parsed the body, answers garbage with 500, and logs whole bodies.
+already made it: Bolt's comes after it has parsed the body, answers garbage with 500, and logs whole bodies. Bolt is
+given only what it decides by, read and checked: it raises for an id that is a number or a list, and the 500 would make
+Slack repeat what can never be taken. Event and press themselves go beside it, in Bolt's context.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import re
 import time
@@ -48,6 +51,9 @@ logging.getLogger("slack_bolt.AsyncRequestVerification").setLevel(logging.WARNIN
 
 _ANY = re.compile("")
 
+EVENT, PRESS = "herald.event", "herald.press"  # where the listeners find what was sent
+_A_PRESS: Mapping[str, Any] = {"type": "block_actions", "actions": [{"action_id": "any", "block_id": "any"}]}
+
 
 class SlackInbound:
     """Everything that Slack sends to one bot."""
@@ -77,9 +83,10 @@ class SlackInbound:
         body = self._parsed(door.json_object, raw)
         kind = body.get("type")
         if kind == "url_verification":
-            return await self._dispatch(raw, "application/json")
-        if kind == "event_callback" and envelope.read(body) is not None:
-            return await self._dispatch(raw, "application/json")
+            return await self._dispatch({"type": kind, "challenge": envelope.text(body.get("challenge")) or ""})
+        known = envelope.read(body)
+        if kind == "event_callback" and known is not None:
+            return await self._dispatch(_as_event(known), {EVENT: known})
         self._note_other(body)
         return web.Response()
 
@@ -87,9 +94,9 @@ class SlackInbound:
         """POST /slack/{BotID}/interactivity: buttons are evidence, everything else is acknowledged."""
         raw = await self._genuine(request)
         body = self._parsed(door.form_payload, raw)
-        if body.get("type") != "block_actions" or not _has_action(body):
+        if body.get("type") != "block_actions":
             return web.Response()
-        return await self._dispatch(raw, "application/x-www-form-urlencoded")
+        return await self._dispatch(_A_PRESS, {PRESS: body})
 
     async def _genuine(self, request: web.Request) -> bytes:
         """The raw body, once Slack's signature on it is checked."""
@@ -115,13 +122,14 @@ class SlackInbound:
             )
             raise web.HTTPBadRequest(text=str(error)) from error
 
-    async def _dispatch(self, raw: bytes, content_type: str) -> web.Response:
+    async def _dispatch(self, body: Mapping[str, Any], context: dict[str, Any] | None = None) -> web.Response:
         """Hand a checked request to Bolt."""
-        answer = await self._bolt.async_dispatch(
-            AsyncBoltRequest(body=raw.decode(), headers={"content-type": [content_type]})
+        request = AsyncBoltRequest(
+            body=json.dumps(body), headers={"content-type": ["application/json"]}, context=context or {}
         )
-        body = answer.body if answer.status == web.HTTPOk.status_code else ""
-        return web.Response(status=answer.status, text=body, content_type=_content_type(body))
+        answer = await self._bolt.async_dispatch(request)
+        said = answer.body if answer.status == web.HTTPOk.status_code else ""
+        return web.Response(status=answer.status, text=said, content_type=_content_type(said))
 
     def _note_other(self, body: Mapping[str, Any]) -> None:
         """app_rate_limited has no inner event: Slack drops our events of that minute (30 000 an hour are allowed)."""
@@ -158,9 +166,16 @@ def _content_type(body: str) -> str:
     return "application/json" if body.startswith("{") else "text/plain"
 
 
-def _has_action(body: Mapping[str, Any]) -> bool:
-    actions = body.get("actions")
-    return isinstance(actions, list) and bool(actions) and isinstance(actions[0], dict) and "action_id" in actions[0]
+def _as_event(known: envelope.Envelope) -> dict[str, Any]:
+    """What Bolt decides by: the kind, whose token it is, and whether we did it ourselves."""
+    place = {"team_id": known.tenant, "enterprise_id": known.enterprise}
+    return {
+        "type": "event_callback",
+        "event_id": known.event_id,
+        "authorizations": [{**place, "is_enterprise_install": known.org_wide}],
+        "event": {name: known.text(name) for name in ("type", "user", "bot_id")},
+        **place,
+    }
 
 
 class _FromStore(AsyncAuthorize):
@@ -212,13 +227,11 @@ def _bolt_app(bot: BotId, events: SlackEvents, installations: SlackInstallations
         request_verification_enabled=False,
     )
 
-    async def on_event(body: dict[str, Any]) -> None:
-        known = envelope.read(body)
-        if known is not None:
-            await events.store(known)
+    async def on_event(context: AsyncBoltContext) -> None:
+        await events.store(context[EVENT])
 
-    async def on_press(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await events.pressed(body)
+    async def on_press(ack: AsyncAck, context: AsyncBoltContext) -> None:
+        await events.pressed(context[PRESS])
         await ack()
 
     async def on_error(error: Exception, body: dict[str, Any]) -> BoltResponse:
