@@ -28,6 +28,9 @@ from tests.harness.herald import Herald
 
 Json = dict[str, Any]
 
+PATIENCE = 60.0
+"""How long a fact is waited for; long, because a busy machine is slow and a failed wait is seen once."""
+
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["app"])
 
@@ -65,7 +68,7 @@ class Server:
         """The first event of this action."""
         return next((event for event in self.events() if event["action"] == action), None)
 
-    async def until(self, action: str, seconds: float = 20.0) -> Json:
+    async def until(self, action: str, seconds: float = PATIENCE) -> Json:
         """The first event of this action, as soon as it was logged. Raises Ended."""
         async with asyncio.timeout(seconds):
             while True:
@@ -81,14 +84,14 @@ class Server:
         """The server, as soon as it answers. Raises Ended."""
         return Herald((await self.until("listening"))["address"], self.http)
 
-    async def ended(self, seconds: float = 20.0) -> int:
+    async def ended(self, seconds: float = PATIENCE) -> int:
         """Its exit code, as soon as it is gone; negative: the signal that ended it."""
         await until(lambda: self.process.exitcode is not None, seconds, self.text)
         code = self.process.exitcode
         assert code is not None
         return code
 
-    async def killed(self, seconds: float = 20.0) -> None:
+    async def killed(self, seconds: float = PATIENCE) -> None:
         """Wait until it has died at its failpoint."""
         assert await self.ended(seconds) == -signal.SIGKILL, self.text()
 
@@ -98,7 +101,7 @@ class Server:
             self.process.kill()
         await self.ended()
 
-    async def frozen(self, seconds: float = 20.0) -> None:
+    async def frozen(self, seconds: float = PATIENCE) -> None:
         """Wait until the kernel shows it as stopped."""
         await until(lambda: _is_stopped(self.pid) or self.process.exitcode is not None, seconds, self.text)
         assert self.process.exitcode is None, self.text()

@@ -167,7 +167,7 @@ class Scene:
         finally:
             await database.close()
 
-    async def finish(self, request: str | None, people: Sequence[str], seconds: float = 40.0) -> Json:
+    async def finish(self, request: str | None, people: Sequence[str], seconds: float = 60.0) -> Json:
         """A last life of the server: post again what was not answered, and wait for the end of it."""
         server = self.start()
         herald = await server.listening()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.child import Servers, until
+from tests.crash.child import PATIENCE, Servers, until
 from tests.crash.judge import IN_FLIGHT, Scene, mixed_people, unconfirmed, verdict
 from tests.harness.platforms import MSTEAMS, SLACK, Platforms
 
@@ -63,15 +63,17 @@ class TestBothWork:
         """X22: when one is killed the other goes on with its work, long before the claim would have ended."""
         people = mixed_people(scene.platforms)
         await scene.prepare(people)
-        dying = scene.start("wire.answered:6")
-        first = await dying.listening()
-        survivor = await scene.start().listening()
-        request = await scene.post(first, people.identities)
-        await dying.killed()
+        dying = scene.start()
+        hanging = await scene.platforms.send_fault(scene.channel, hang=True, skip=6)
+        request = await scene.post(await dying.listening(), people.identities)
+        await scene.platforms.fired(hanging, IN_FLIGHT)
+        survivor = await scene.start(server={"claim_seconds": 600.0}).listening()
+        await dying.kill()
         doubtful = await scene.in_doubt()
+        await scene.platforms.heal()
         assert request is not None
 
-        record = await survivor.final(request, seconds=25.0)
+        record = await survivor.final(request, seconds=60.0)
 
         assert [] == await verdict(scene, record, people.identities, doubtful=doubtful)
 
@@ -96,7 +98,7 @@ class TestFrozen:
 
         awake = await frozen.listening()
         if name != "lane.claimed":  # that one may have been the entry lane, which nobody else wanted
-            await until(lambda: frozen.logged("lane_frozen") or frozen.logged("lane_lost"), 20.0, frozen.text)
+            await until(lambda: frozen.logged("lane_frozen") or frozen.logged("lane_lost"), PATIENCE, frozen.text)
         afterwards = await awake.deliver(scene.channel, people.stored, "Afterwards")
 
         again = await successor.status(request)
