@@ -63,11 +63,11 @@ class TestBothWork:
         """X22: when one is killed the other goes on with its work, long before the claim would have ended."""
         people = mixed_people(scene.platforms)
         await scene.prepare(people)
-        dying = scene.start()
+        dying = scene.start(server={"claim_seconds": 600.0})
         hanging = await scene.platforms.send_fault(scene.channel, hang=True, skip=6)
         request = await scene.post(await dying.listening(), people.identities)
         await scene.platforms.fired(hanging, IN_FLIGHT)
-        survivor = await scene.start(server={"claim_seconds": 600.0}).listening()
+        survivor = await scene.start().listening()
         await dying.kill()
         doubtful = await scene.in_doubt()
         await scene.platforms.heal()
