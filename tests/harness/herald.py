@@ -7,6 +7,7 @@ import io
 import json
 import re
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -224,7 +225,9 @@ class Herald:
     async def idle(self, seconds: float = PATIENCE) -> None:
         """Wait until what events asked for is done: every installed person's e-mail is known (or not to be learned)."""
         assert self.app is not None, "only of a server in this process"
-        open_ones = select(func.count()).select_from(tables.chores).where(tables.chores.c.kind == MEMBER_CHORE)
+        soon = time.time() + 3600  # what comes again in some days has been done
+        members = (tables.chores.c.kind == MEMBER_CHORE, tables.chores.c.next_at < soon)
+        open_ones = select(func.count()).select_from(tables.chores).where(*members)
         async with asyncio.timeout(seconds):
             while True:
                 async with self.app[DATABASE].read() as tx:

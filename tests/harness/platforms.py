@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import aiohttp
 
 from simulator.app import Running, running
+from simulator.clock import Clock
 from simulator.people import Person, Shares
 from simulator.slack.apps import DEFAULT_BOT_TOKEN
 from simulator.world import SimulatorConfig
@@ -183,12 +184,12 @@ def workspace_id(number: int) -> str:
 
 
 @asynccontextmanager
-async def simulated(**config: Any) -> AsyncIterator[Platforms]:
+async def simulated(clock: Clock | None = None, **config: Any) -> AsyncIterator[Platforms]:
     """The platforms without limits, unless `limits=True`, and with 100 people in each tenant."""
     given = {"people": 100, "limits": False, "shares": Shares(), **config}
     timeout = aiohttp.ClientTimeout(total=60)
     async with (
-        running(SimulatorConfig(**given)) as simulator,
+        running(SimulatorConfig(**given), clock) as simulator,
         aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), timeout=timeout) as http,
     ):
         yield Platforms(simulator, http)
