@@ -15,12 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from bench.end_to_end import measure_slack, measure_teams
+from bench.load import measure_accept, measure_backlog, measure_lateness
 from bench.measure import Row, markdown, plain
+from bench.paced import measure_lanes, measure_slack_ceiling, measure_teams_limits
 
 Measurement = Callable[[bool], Coroutine[Any, Any, list[Row]]]
 MEASUREMENTS: Mapping[str, Measurement] = {
     "teams": measure_teams,
     "slack": measure_slack,
+    "teams-limits": measure_teams_limits,
+    "slack-ceiling": measure_slack_ceiling,
+    "accept": measure_accept,
+    "lateness": measure_lateness,
+    "backlog": measure_backlog,
+    "lanes": measure_lanes,
 }
 
 

@@ -140,6 +140,12 @@ class Herald:
             found: Json = await answer.json()
             return found
 
+    async def lateness(self) -> list[float]:
+        """How late the event loop was since the last question; of a server with a stopwatch."""
+        async with self.http.post(f"{self.url}/bench/lateness") as answer:
+            found: list[float] = await answer.json()
+            return found
+
     def _token(self, number: int) -> str:
         if number not in self.tokens:
             self.tokens[number] = jwt.encode({"sub": "1234567890", "appId": client_id(number)}, SECRET, "HS256")
