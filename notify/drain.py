@@ -62,7 +62,7 @@ UPKEEPS_IN_A_CLAIM = 4
 LINGER_SECONDS = 1.0
 DATABASE_RETRY_SECONDS = 1.0
 EXPIRED_AT_ONCE = 500
-UNCLEAR_MOST = 5  # unclear answers in a row after which the lane slows down to one at a time
+UNCLEAR_MOST = 20  # unclear answers in a row after which the lane slows down to one at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -487,7 +487,7 @@ class Drain:
         """What an answer says about the lane as a whole."""
         item.probe = False
         match outcome:
-            case Uncertain():
+            case Uncertain() | NotSent(Fault(reason="platform_unreachable")):
                 self._unclear_in_a_row += 1
                 if self._is_doubtful():
                     self.hold_sends(None)

@@ -513,7 +513,7 @@ class Feed:
 
     def _answer(self, asked: dict[str, list[Item]], answers: Mapping[str, Resolution]) -> None:
         for address, resolution in answers.items():
-            if not isinstance(resolution, Later):
+            if not isinstance(resolution, Later) and not _is_unconfirmed(resolution):
                 self._drain.pause.lookups_healed()
             for item in asked.pop(address, ()):
                 self._resolved(item, resolution)
@@ -635,6 +635,11 @@ def _best_known(item: Item, reason: str, remedy: str) -> tuple[str, str]:
                 if step.result.endswith(other):
                     return other, ""
     return reason, remedy
+
+
+def _is_unconfirmed(resolution: Found | Missing) -> bool:
+    """Whether the platform could not be asked, and what is stored was used instead."""
+    return any("unconfirmed" in step.result for step in resolution.trace)
 
 
 def _refused_step(fault: Fault) -> TraceStep:
