@@ -1,7 +1,12 @@
-"""Processes that die, against platforms that remember."""
+"""Processes that die, against platforms that remember.
+
+Starting processes is slow, so a plain run visits each moment on SQLite; `HERALD_CRASH_DATABASES=postgresql` (or
+`sqlite,postgresql`) chooses, and `.ci/run` visits them all on both.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +15,13 @@ import pytest
 from tests.crash.child import Servers, servers
 from tests.crash.judge import Scene
 from tests.harness.platforms import CHANNELS, Platforms, simulated
+
+
+@pytest.fixture(params=os.environ.get("HERALD_CRASH_DATABASES", "sqlite").split(","))
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """The engines of this run."""
+    kind: str = request.param
+    return kind
 
 
 @pytest.fixture(params=CHANNELS)
