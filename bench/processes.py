@@ -36,6 +36,10 @@ class Child:
         return self._process.pid
 
     @property
+    def ended(self) -> bool:
+        return self._process.returncode is not None
+
+    @property
     def last_words(self) -> str:
         return "\n".join(self._newest)
 

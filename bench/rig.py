@@ -160,12 +160,17 @@ class Herald:
         finally:
             connection.close()
 
-    async def until_stored(self, seconds: float = 180.0) -> float:
+    async def until_stored(self, seconds: float = 120.0) -> float:
         """Wait until no request is open; returns the moment (monotonic) at which that was seen."""
+        open_one = "SELECT 1 FROM requests WHERE status = 'IN_PROGRESS' LIMIT 1"
+        end = time.monotonic() + seconds
         with self.rows() as rows:
-            async with asyncio.timeout(seconds):
-                while rows.execute("SELECT 1 FROM requests WHERE status = 'IN_PROGRESS' LIMIT 1").fetchone():  # noqa: ASYNC110
-                    await asyncio.sleep(0.005)
+            while rows.execute(open_one).fetchone():
+                if time.monotonic() > end or self.child.ended:
+                    count = "SELECT state, count(*) FROM deliveries GROUP BY state"
+                    left = dict(rows.execute(count).fetchall())
+                    raise RuntimeError(f"not done within {seconds:g} s: {left}\n{self.child.last_words}")
+                await asyncio.sleep(0.005)
         return time.monotonic()
 
     def refused(self) -> int:
