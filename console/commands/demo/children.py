@@ -15,7 +15,7 @@ from typing import Any
 
 from console.commands.tools import Trouble
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 START_SECONDS = 60.0
 STOP_SECONDS = 8.0
 MOST_LINE = 1024 * 1024
