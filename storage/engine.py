@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -94,6 +94,7 @@ class Database:
         engine = create_async_engine(parsed, pool_size=SQLITE_READERS + 1, max_overflow=0, hide_parameters=True)
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        event.listen(engine.sync_engine, "handle_error", _keep_cancelled)
         return cls(engine, lock)
 
     @asynccontextmanager
@@ -265,6 +266,17 @@ def _prepare_postgres(connection: DBAPIConnection, _record: ConnectionPoolEntry)
     cursor.execute(f"SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_MS}")
     cursor.close()
     connection.commit()  # a setting made in a transaction that is rolled back is gone
+
+
+def _keep_cancelled(context: ExceptionContext) -> None:
+    """A cancelled statement does not spoil its connection: the driver's thread ends it, and then rolls back.
+
+    SQLAlchemy would close the connection instead. SQLite keeps a closed connection alive while a cursor on it is not
+    read to its end, and with it the transaction: nobody could write until the garbage collector found that cursor.
+    https://www.sqlite.org/c3ref/close.html
+    """
+    if isinstance(context.original_exception, asyncio.CancelledError):
+        context.is_disconnect = False
 
 
 def _begin_sqlite(connection: Any) -> None:  # SQLAlchemy's event hands an untyped Connection

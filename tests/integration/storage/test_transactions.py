@@ -1,0 +1,89 @@
+"""Transactions end, whatever happens to the task that began them."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import Column, Integer, MetaData, Table, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.engine import Database
+
+NUMBERS = Table("numbers", MetaData(), Column("id", Integer, primary_key=True))
+ROUNDS = 60
+
+
+@pytest.fixture(name="numbers")
+async def _numbers(database: Database) -> Database:
+    """A database with a table of its own."""
+    async with database.write() as tx:
+        await tx.run_sync(NUMBERS.metadata.create_all)
+    return database
+
+
+@contextmanager
+def no_collector() -> Iterator[None]:
+    """What is dropped only by the garbage collector is not dropped: nothing may depend on its moment."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+async def add(tx: AsyncConnection) -> list[int]:
+    """Two statements; the first one hands rows back, so that its cursor stays open until they are fetched."""
+    rows = await tx.execute(insert(NUMBERS).returning(NUMBERS.c.id))
+    more = await tx.execute(insert(NUMBERS).returning(NUMBERS.c.id))
+    return [rows.scalar_one(), more.scalar_one()]
+
+
+async def write(database: Database) -> None:
+    """A writer that waits for each step."""
+    async with database.write() as tx:
+        await add(tx)
+
+
+async def transact(database: Database) -> None:
+    """A writer that runs as one piece."""
+    await database.transact(add)
+
+
+async def read(database: Database) -> None:
+    """A reader."""
+    async with database.read() as tx:
+        await tx.execute(select(NUMBERS))
+
+
+async def interrupt(work: asyncio.Task[None], steps: int) -> None:
+    """Cancel a task after some turns of the event loop, and wait until it has gone."""
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+
+
+async def test_a_cancelled_transaction_holds_nothing(numbers: Database) -> None:
+    """Wherever a reader or a writer is cancelled, the next writer gets the database at once."""
+    chance = random.Random(7)
+    with no_collector():
+        for _ in range(ROUNDS):
+            for work in (write, transact, read):
+                await interrupt(asyncio.create_task(work(numbers)), chance.randrange(40))
+                async with asyncio.timeout(5):
+                    await write(numbers)
+
+
+async def test_a_cancelled_transaction_is_whole(numbers: Database) -> None:
+    """A cancelled writer has written both of its rows or none."""
+    chance = random.Random(8)
+    for _ in range(ROUNDS):
+        await interrupt(asyncio.create_task(chance.choice((write, transact))(numbers)), chance.randrange(40))
+        async with numbers.read() as tx:
+            count = len((await tx.execute(select(NUMBERS))).all())
+        assert count % 2 == 0
