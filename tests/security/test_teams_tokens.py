@@ -8,7 +8,6 @@ import hashlib
 import hmac
 import io
 import json
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from storage.migrate import migrate
 from tests.integration.teams import kit
 from tests.integration.teams.kit import APP_ID, BOT, ISSUER, OTHER_TENANT, TENANT, Clock, Cloud
 
-NOW = time.time()
+NOW = 1_769_130_123.0
 
 
 @dataclass
@@ -68,6 +67,7 @@ async def opened(path: Path, **changes: Any) -> AsyncIterator[Door]:
         """No evidence is expected."""
 
     async with kit.cloud() as cloud, kit.shared_session() as session:
+        cloud.now = wall
         bots = kit.bots(cloud, session, kit.app(**changes), clock=monotonic, now=wall)
         inbound = TeamsInbound(bots, database, evidence=ignore, wake=lambda _lane: None, now=wall)
         app = web.Application()

@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import psycopg
 import pytest
@@ -23,6 +24,7 @@ from notify.ledger import Batch, Ledger, Move
 from storage import deliveries as delivery_store
 from storage import lanes
 from storage.engine import Database
+from storage.lifesign import LifeSign
 from storage.tables import deliveries
 from tests.integration.notify.kit import (
     ELSEWHERE,
@@ -57,13 +59,17 @@ class Held:
         return Sent("m-held")
 
 
-async def take_over(database: Database) -> lanes.Claim:
-    """Another owner takes the lane, as after the claim's end."""
+@asynccontextmanager
+async def another_owner(database: Database) -> AsyncIterator[None]:
+    """Another process that lives takes the lane, as after the claim's end."""
+    owner = secrets.token_hex(8)
+    life = LifeSign(database, owner)
+    await life.show()
     async with database.write() as tx:
         await lanes.release_all(tx)
-        claim = await lanes.claim(tx, KEY, owner=secrets.token_hex(8), ttl=30.0)
-    assert claim is not None
-    return claim
+        assert await lanes.claim(tx, KEY, owner=owner, ttl=30.0) is not None
+    yield
+    await life.withdraw()
 
 
 class TestTerm:
@@ -76,11 +82,11 @@ class TestTerm:
             await first.know(["ann@x.example"])
             request = await first.accept(["ann@x.example"])
             await platform.called(1)
-            await take_over(database)
-            held.release.set()
-            await until(lambda: _none(first), "the replaced drain ended")
+            async with another_owner(database):
+                held.release.set()
+                await until(lambda: _none(first), "the replaced drain ended")
 
-            assert (await row(database, request))["state"] == "sending"
+                assert (await row(database, request))["state"] == "sending"
 
             async with database.write() as tx:
                 await lanes.release_all(tx)
@@ -96,19 +102,19 @@ class TestTerm:
         async with database.write() as tx:
             old = await lanes.claim(tx, KEY, owner="a" * 16, ttl=30.0)
         assert old is not None
-        await take_over(database)
-        ledger = Ledger(database, build(database, Platform(), People()).lane(), old.term)
+        async with another_owner(database):
+            ledger = Ledger(database, build(database, Platform(), People()).lane(), old.term)
 
-        pause = lanes.Pause("installation_revoked", "", "", 1.0, 2.0, 0)
-        for batch in (Batch(pause=pause), Batch(resume=True), Batch(learned={"rate": 1.0})):
+            pause = lanes.Pause("installation_revoked", "", "", 1.0, 2.0, 0)
+            for batch in (Batch(pause=pause), Batch(resume=True), Batch(learned={"rate": 1.0})):
+                with pytest.raises(lanes.LaneLost):
+                    await ledger.commit(batch, now=1.0)
             with pytest.raises(lanes.LaneLost):
-                await ledger.commit(batch, now=1.0)
-        with pytest.raises(lanes.LaneLost):
-            await ledger.renew()
-        await ledger.release()
-        async with database.read() as tx:
-            assert await lanes.get_pause(tx, KEY) is None
-            assert len(await lanes.owners(tx)) == 1
+                await ledger.renew()
+            await ledger.release()
+            async with database.read() as tx:
+                assert await lanes.get_pause(tx, KEY) is None
+                assert len(await lanes.owners(tx)) == 1
 
     async def test_a_result_does_not_depend_on_a_move(self, database: Database) -> None:
         """A row that has gone on in another lane meanwhile costs none of the results written beside its move."""

@@ -58,6 +58,7 @@ class Cloud:
     token: Handler | None = None
     openid: Handler | None = None
     tokens_given: int = 0
+    now: Callable[[], float] = time.time
 
     @property
     def service_url(self) -> str:
@@ -95,7 +96,7 @@ class Cloud:
         without: tuple[str, ...] = (),
     ) -> str:
         """A token like the connector's, changed as wanted."""
-        now = int(time.time())
+        now = int(self.now())
         full = {"iss": ISSUER, "aud": APP_ID, "nbf": now - 60, "exp": now + 3600, "serviceurl": self.service_url}
         full |= dict(claims or {})
         kept = {name: value for name, value in full.items() if name not in without}
