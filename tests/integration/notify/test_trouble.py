@@ -119,7 +119,7 @@ class TestUnreachable:
             found = await row(database, request)
 
         assert (found["state"], found["attempts"]) == ("sent", 1)
-        assert platform.calls[1].at - platform.calls[0].at >= 2.0
+        assert platform.calls[1].at - platform.calls[0].at >= 1.95  # the row's time is wall time, the call's is not
 
 
 class Broken:
