@@ -15,6 +15,7 @@ POST_MESSAGE = "chat.postMessage"
 HISTORY = "conversations.history"
 
 METHODS = (
+    Method("api.test", auth.reachable, rate=TIER_4, takes_json=True, needs_token=False),
     Method("auth.test", auth.test, rate=AUTH_TEST, takes_json=True),
     Method("auth.teams.list", auth.list_teams, rate=TIER_2),
     Method("oauth.v2.access", auth.exchange_code, rate=TIER_4, needs_token=False),

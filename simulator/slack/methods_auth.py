@@ -1,4 +1,4 @@
-"""auth.test, auth.teams.list, team.info and oauth.v2.access.
+"""api.test, auth.test, auth.teams.list, team.info and oauth.v2.access.
 
 Sources: the methods' pages on docs.slack.dev. For an org-wide token auth.test gives the org's id as `team_id`.
 """
@@ -10,6 +10,13 @@ from simulator.slack.answers import SlackError
 from simulator.slack.apps import App, Code, Install
 from simulator.slack.call import Body, Call, Slack
 from simulator.slack.directory import Workspace
+
+
+def reachable(call: Call) -> Body:
+    """api.test: says back what it was told, and fails with the `error` that it was told."""
+    body: Body = {"ok": True, "args": dict(call.arguments.values)} if call.arguments.values else {"ok": True}
+    error = call.arguments.text("error")
+    return {**body, "ok": False, "error": error} if error else body
 
 
 def test(call: Call) -> Body:

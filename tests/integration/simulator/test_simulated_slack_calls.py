@@ -36,6 +36,18 @@ class TestTokens:
         assert answer["is_enterprise_install"] is False
         assert answer.headers["X-OAuth-Scopes"].startswith("chat:write,users:read")
 
+    async def test_api_test(self, http: ClientSession, simulator: Running) -> None:
+        """api.test needs no token and says back what it is told."""
+        url = f"{simulator.url}/api/api.test"
+        async with http.post(url) as response:
+            assert await response.json() == {"ok": True}
+        async with http.post(url, data={"foo": "bar", "error": "my_error"}) as response:
+            assert await response.json() == {
+                "ok": False,
+                "error": "my_error",
+                "args": {"foo": "bar", "error": "my_error"},
+            }
+
     async def test_tokens_that_are_refused(self, slack: AsyncWebClient, control: Any, http: ClientSession) -> None:
         """No token, a foreign one, a revoked one and one of a removed app have codes of their own."""
         assert await error_of(slack.auth_test(token="xoxb-nonsense")) == "invalid_auth"
