@@ -324,6 +324,7 @@ class Drain:
 
     def _pop(self, count: int) -> list[Item]:
         group: list[Item] = []
+        before = len(self.feed.ready)
         while len(group) < count and len(self.feed.ready):
             item = self.feed.ready.pop()
             if item.delivery.state in FINAL:
@@ -332,7 +333,8 @@ class Drain:
                 self.apply(item, machine.DeadlinePassed())
                 continue
             group.append(item)
-        self.feed.hungry()
+        if len(self.feed.ready) < before:
+            self.feed.hungry()
         return group
 
     async def _commit_and_launch(self, group: list[Item]) -> None:

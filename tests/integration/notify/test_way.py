@@ -299,6 +299,21 @@ class TestQuiet:
 
         assert [each for each in statements if each not in ("SELECT 1", "BEGIN")] == []
 
+    async def test_waiting_for_the_pace_costs_nothing(self, database: Database) -> None:
+        """A lane that may send only now and then sleeps in between: it hardly asks what time it is."""
+        platform = Platform(pace=MethodPace(0.1, 1.0))
+        async with serving(database, platform) as server:
+            await server.install(HOME)
+            await server.know(crowd(5))
+            await server.accept(crowd(5))
+            await platform.called(1)
+            await asyncio.sleep(1.0)  # its answer is written, the rest is stocked
+            before = server.wall.asked
+            await asyncio.sleep(2.0)  # nothing may happen, and nothing can signal that
+            turns = server.wall.asked - before
+
+        assert turns < 50
+
 
 class TestInDoubt:
     async def test_nobody_may_look(self, database: Database) -> None:
