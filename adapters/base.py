@@ -275,6 +275,10 @@ class Channel(Protocol):
     def prepare(self, payload: Mapping[str, Any]) -> object:
         """Serialise a native payload once; the result goes to every `send` of that payload."""
 
+    async def warm(self, bot: BotId) -> None:
+        """Fetch what the first calls would otherwise all wait for, and then go on the wire in one moment. Its failure
+        is for them to report."""
+
     async def open(self, bot: BotId, address: Address, gate: Gate) -> Address | NotSent | Refused:
         """Complete an address so that one send call reaches it (Teams: createConversation). Repeatable."""
 

@@ -122,6 +122,7 @@ class Drain:
         self._lead = 0.0
         self._answer_takes = 0.0
         self._gates_turn = False
+        self._is_warm = False
         self._unclear_in_a_row = 0
         self._abandoned = False
         self._wakeup = asyncio.Event()
@@ -137,6 +138,7 @@ class Drain:
         await self._recover()
         self.spawn(self.feed.run())
         self.spawn(self._upkeep())
+        self.spawn(self._warm())
         self.spawn(self._shop.chores.run(self.lane, self._chore_gate, self.feed.chores_wanted, self.wake_pump))
         try:
             await self._pump()
@@ -194,6 +196,14 @@ class Drain:
         if count:
             log.warning("found in flight", extra={"action": "lane_recovered", "lane": str(self.lane), "count": count})
         await self.feed.load_uncertain(self._ledger.term)
+
+    async def _warm(self) -> None:
+        """Nothing is released before: what waits for one token together would leave together, whatever the pace."""
+        try:
+            await self._shop.channel.warm(self.lane.bot)
+        finally:
+            self._is_warm = True
+            self.wake_pump()
 
     async def _leave(self) -> None:
         await asyncio.gather(*self._flying, return_exceptions=True)
@@ -255,7 +265,7 @@ class Drain:
         now = self._shop.clocks.monotonic()
         if self._results:
             moments.append(self._results_since + RESULTS_WAIT_SECONDS)
-        if len(self.feed.ready) and len(self._flying) < self._pace.in_flight and not self._stopping:
+        if self._is_warm and len(self.feed.ready) and len(self._flying) < self._pace.in_flight and not self._stopping:
             ready_at = self.pacer.send.ready_at(now)
             if self.pause.current is not None:
                 if not any(item.probe for item in self._flying.values()):
@@ -278,7 +288,7 @@ class Drain:
     def _release(self) -> list[Item]:
         """The deliveries that may leave now, in fair order."""
         slots = self._pace.in_flight - len(self._flying)
-        if slots <= 0 or not len(self.feed.ready):
+        if slots <= 0 or not self._is_warm or not len(self.feed.ready):
             return []
         if self.pause.current is not None:
             return self._release_probe()

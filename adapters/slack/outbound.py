@@ -112,6 +112,9 @@ class SlackChannel:
         defaults = {"unfurl_links": False, "unfurl_media": False}
         return Prepared({name: orjson.Fragment(_json(value)) for name, value in {**defaults, **given}.items()})
 
+    async def warm(self, bot: BotId) -> None:
+        """Nothing: a token comes with its installation."""
+
     async def open(self, bot: BotId, address: Address, gate: Gate) -> Address | NotSent | Refused:
         """Nothing to open: the user id is enough."""
         return address

@@ -6,6 +6,7 @@ are safe to repeat. Creating a conversation returns the same id again, so all of
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -93,6 +94,11 @@ class TeamsChannel:
     def prepare(self, payload: Mapping[str, Any]) -> Prepared:
         """Serialise the activity once."""
         return prepare(payload)
+
+    async def warm(self, bot: BotId) -> None:
+        """Have a token at hand."""
+        with contextlib.suppress(TokenUnavailable):
+            await self._bots.get(bot).tokens.header()
 
     async def open(self, bot: BotId, address: Address, gate: Gate) -> Address | NotSent | Refused:
         """Find a service URL and, where no conversation is known, create the one-to-one chat."""

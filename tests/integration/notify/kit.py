@@ -112,6 +112,8 @@ class Platform:
         self.answers: dict[str, deque[Answer]] = defaultdict(deque)
         self.openings: dict[str, deque[Address | NotSent | Refused]] = defaultdict(deque)
         self.opened: list[str] = []
+        self.credentials = asyncio.Event()
+        self.credentials.set()
         self.on_the_wire = 0
         self.most_on_the_wire = 0
         self._changed = asyncio.Event()
@@ -142,6 +144,10 @@ class Platform:
     def prepare(self, payload: Mapping[str, Any]) -> object:
         """Here a payload needs no form of its own."""
         return payload
+
+    async def warm(self, _bot: BotId) -> None:
+        """Wait for credentials, which a test may withhold."""
+        await self.credentials.wait()
 
     async def open(self, bot: BotId, address: Address, gate: Gate) -> Address | NotSent | Refused:
         """Open a conversation, one call of the send bucket."""

@@ -16,11 +16,13 @@ from tests.integration.notify.kit import (
     UNCLEAR,
     People,
     Platform,
+    Server,
     crowd,
     row,
     rows,
     serving,
     times_closed,
+    until,
     user_id,
 )
 
@@ -276,6 +278,45 @@ class TestFairness:
 
         halfway = [call.user.startswith("UONE") for call in platform.calls[20:120]]
         assert 40 <= sum(halfway) <= 60
+
+
+class TestWarm:
+    async def test_nothing_leaves_before_the_credentials_are_there(self, database: Database) -> None:
+        """What waits for the first token would leave in one moment when it comes, faster than the platform allows."""
+        platform = Platform(pace=MethodPace(20.0, 1.0))
+        platform.credentials.clear()
+        async with serving(database, platform) as server:
+            await server.install(HOME)
+            await server.know(crowd(5))
+            request = await server.accept(crowd(5))
+            await until(lambda: _stocked(server, 5), "the lane has all five at hand")
+            early = len(platform.calls)
+            platform.credentials.set()
+            await server.closed(request)
+
+        gaps = [after.at - before.at for before, after in zip(platform.calls, platform.calls[1:], strict=False)]
+        assert early == 0
+        assert min(gaps) > 0.025
+
+    async def test_a_stop_does_not_wait_for_them(self, database: Database) -> None:
+        """A server that still waits for credentials stops at once, and its successor sends."""
+        platform = Platform()
+        platform.credentials.clear()
+        async with serving(database, platform) as server:
+            await server.install(HOME)
+            await server.know(crowd(5))
+            request = await server.accept(crowd(5))
+            await until(lambda: _stocked(server, 5), "the lane has all five at hand")
+        platform.credentials.set()
+        async with serving(database, platform) as successor:
+            (record,) = await successor.closed(request)
+
+        assert record.succeeded == 5
+
+
+async def _stocked(server: Server, count: int) -> bool:
+    drain = server.drain()
+    return drain is not None and len(drain.feed.ready) >= count
 
 
 class TestQuiet:
