@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -73,6 +73,7 @@ class Database:
         self._writer = asyncio.Lock()
         self._at_once = _AtOnce(engine.url, self._writer) if self.is_sqlite else None
         self._lock = lock
+        self._late: set[asyncio.Task[Any]] = set()
 
     @classmethod
     def open(cls, url: str, *, exclusive: bool = False) -> Database:
@@ -132,8 +133,32 @@ class Database:
                 return await work(tx)
         return await self._at_once.run(work)
 
+    async def in_time(self, work: Coroutine[Any, Any, T], by: float) -> T:
+        """The result of `work` if it is there by that time of the event loop; else `work` is cancelled.
+
+        Raises TimeoutError when it is late. A cancelled transaction can roll back only when its statement came back,
+        which a locked file or a slow disk keeps for seconds: `close` waits for that, the caller does not.
+        """
+        task = asyncio.create_task(work)
+        self._late.add(task)
+        task.add_done_callback(self._ended)
+        try:
+            await asyncio.wait({task}, timeout=max(0.0, by - asyncio.get_running_loop().time()))
+            if not task.done():
+                raise TimeoutError("the database is too slow")
+        finally:
+            task.cancel()
+        return task.result()
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._late.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at: whoever was answered in time does not wait for it
+
     async def close(self) -> None:
         """Close every connection and let the file go."""
+        if self._late:
+            await asyncio.wait(self._late)
         if self._at_once is not None:
             await self._at_once.close()
         await self.engine.dispose()

@@ -12,7 +12,10 @@ import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.engine import Database
+from storage import inbox
+from storage.engine import BUSY_TIMEOUT_MS, Database
+from tests.harness.databases import locked
+from tests.harness.platforms import PATIENCE
 
 NUMBERS = Table("numbers", MetaData(), Column("id", Integer, primary_key=True))
 ROUNDS = 60
@@ -60,6 +63,12 @@ async def read(database: Database) -> None:
         await tx.execute(select(NUMBERS))
 
 
+async def handle(database: Database) -> bool:
+    """A writer that tells whether it is the first."""
+    async with database.write() as tx:
+        return await inbox.first_time(tx, bot_id="bot", channel="slack", event_id="Ev1", now=1.0)
+
+
 async def interrupt(work: asyncio.Task[None], steps: int) -> None:
     """Cancel a task after some turns of the event loop, and wait until it has gone."""
     for _ in range(steps):
@@ -87,3 +96,21 @@ async def test_a_cancelled_transaction_is_whole(numbers: Database) -> None:
         async with numbers.read() as tx:
             count = len((await tx.execute(select(NUMBERS))).all())
         assert count % 2 == 0
+
+
+async def test_a_late_writer_is_not_waited_for(database_url: str) -> None:
+    """Work that is late is cancelled and its caller goes on; what it began is over, and undone, once we have closed."""
+    database = Database.open(database_url)
+    loop = asyncio.get_running_loop()
+    async with locked(database_url):
+        began = loop.time()
+        with pytest.raises(TimeoutError):
+            await database.in_time(handle(database), by=began + 0.1)
+        took = loop.time() - began
+    await database.close()
+
+    assert {asyncio.current_task()} == asyncio.all_tasks()
+    assert took < BUSY_TIMEOUT_MS / 1000 / 2
+    again = Database.open(database_url)
+    assert await again.in_time(handle(again), by=loop.time() + PATIENCE)
+    await again.close()
