@@ -30,7 +30,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 BUSY_TIMEOUT_MS = 10_000
 SQLITE_READERS = 4
-POSTGRES_CONNECTIONS = 12
+POSTGRES_CONNECTIONS = 12  # one of them is the sign of life's
 IDLE_IN_TRANSACTION_MS = 10_000
 
 T = TypeVar("T")
@@ -71,6 +71,8 @@ class Database:
         self.engine = engine
         self.is_sqlite = engine.dialect.name == "sqlite"
         self._writer = asyncio.Lock()
+        # The pool serves whoever comes when a connection is free, before those who have waited; a semaphore does not.
+        self._turns = asyncio.Semaphore(SQLITE_READERS if self.is_sqlite else POSTGRES_CONNECTIONS - 1)
         self._at_once = _AtOnce(engine.url, self._writer) if self.is_sqlite else None
         self._lock = lock
         self._late: set[asyncio.Task[Any]] = set()
@@ -101,7 +103,7 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that only reads: one consistent view, however many statements it takes."""
-        async with self.engine.connect() as connection:
+        async with self._turns, self.engine.connect() as connection:
             if not self.is_sqlite:
                 await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             yield connection
@@ -110,7 +112,7 @@ class Database:
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that writes; committed when the block ends, rolled back when it raises."""
         if not self.is_sqlite:
-            async with self.engine.begin() as connection:
+            async with self._turns, self.engine.begin() as connection:
                 yield connection
             return
         async with self._writer, self.engine.connect() as connection:
