@@ -47,6 +47,7 @@ log = logging.getLogger("herald.drain")
 
 CHUNK = 200  # rows loaded at once for one request
 COLD_MOST = 1000  # e-mails in one round of look-ups
+BEGIN_AGAIN_SECONDS = 0.25  # between two readings from the oldest row, so that a storm of installs ends none of them
 RATE_WINDOW_SECONDS = 10.0
 LOOKUP_AGAIN_SECONDS = 30.0
 MEMORY_MOST = 20_000  # deliveries of one lane in memory
@@ -86,7 +87,8 @@ class Feed:
         self._moves: list[Move] = []
         self._hunger = asyncio.Event()
         self._healings = 0
-        self._starts = 0  # how often reading began anew; what was read before that is thrown away
+        self._began_at = float("-inf")
+        self._begin_again_at: float | None = None
 
     # ------------------------------------------------------------------ what the drain asks
 
@@ -106,8 +108,8 @@ class Feed:
     def look_again(self, *, everywhere: bool) -> None:
         """There may be new rows or chores; `everywhere`: also among rows that are older than the newest loaded."""
         self._rescan = True
-        if everywhere:
-            self._start_over()
+        if everywhere and self._begin_again_at is None:
+            self._begin_again_at = self._began_at + BEGIN_AGAIN_SECONDS
         self.chores_wanted.set()
         self._hunger.set()
 
@@ -228,17 +230,17 @@ class Feed:
         await asyncio.gather(*helpers, return_exceptions=True)
 
     async def _restock(self) -> bool:
-        """One piece of work; False when there is nothing to do now."""
+        """Look for requests if somebody rang, and one piece of work; False when there is nothing to do now."""
         try:
-            if self._rescan:
+            looked = self._rescan
+            if looked:
                 await self._find_requests()
-                return True
-            if self._unresolved:
+            if self._unresolved:  # whatever is found, what is there goes on: somebody may ring all the time
                 await self._resolve_some()
                 return True
             request = self._neediest()
             if request is None:
-                return False
+                return looked
             await self._load(request)
         except UNAVAILABLE as error:
             log.error(
@@ -260,7 +262,10 @@ class Feed:
 
     async def _sleep(self) -> None:
         moments = [moment for moment in (self._rescan_at, self._later[0][0] if self._later else None) if moment]
-        timeout = max(min(moments) - self._shop.clocks.wall(), 0.001) if moments else None
+        waits = [moment - self._shop.clocks.wall() for moment in moments]
+        if self._begin_again_at is not None:
+            waits.append(self._begin_again_at - self._shop.clocks.monotonic())
+        timeout = max(min(waits), 0.001) if waits else None
         try:
             async with asyncio.timeout(timeout):
                 await self._hunger.wait()
@@ -274,12 +279,15 @@ class Feed:
             if item.delivery.state not in FINAL:
                 self.again(item)
         if self._rescan_at is not None and self._rescan_at <= now:
-            self._rescan_at, self._rescan = None, True
+            self._rescan_at = None
+            self._start_over()
+        if self._begin_again_at is not None and self._begin_again_at <= self._shop.clocks.monotonic():
             self._start_over()
 
     def _start_over(self) -> None:
         """Read the lane from its oldest row again; what is in memory is passed over."""
-        self._starts += 1
+        self._began_at, self._begin_again_at = self._shop.clocks.monotonic(), None
+        self._rescan = True
         self._last_seq = 0
         for request in self._requests.values():
             request.cursor, request.exhausted = 0, False
@@ -289,7 +297,7 @@ class Feed:
     async def _find_requests(self) -> None:
         """Requests with open rows in the lane that are not known yet, and when the next postponed row is due."""
         self._rescan = False
-        now, start = self._shop.clocks.wall(), self._starts
+        now = self._shop.clocks.wall()
         try:
             async with self._shop.database.read() as tx:
                 found = await deliveries.open_requests(tx, self._key, after_seq=self._last_seq)
@@ -298,9 +306,6 @@ class Feed:
         except UNAVAILABLE:
             self._rescan = True
             raise
-        if start != self._starts:
-            self._rescan = True
-            return
         for row in found:
             self._last_seq = max(self._last_seq, row.last_seq)
             if row.request_id not in self._requests:
@@ -337,13 +342,11 @@ class Feed:
         return min(low, key=lambda request: (request.loaded > 0, request.total), default=None)
 
     async def _load(self, request: OpenRequest) -> None:
-        now, start = self._shop.clocks.wall(), self._starts
+        now = self._shop.clocks.wall()
         async with self._shop.database.read() as tx:
             rows = await deliveries.load(
                 tx, self._key, request.id, after_seq=request.cursor, now=now, limit=self._chunk
             )
-        if start != self._starts:
-            return  # older rows have come meanwhile, and some of these may have gone on
         if rows:
             request.cursor = rows[-1].seq
         request.exhausted = len(rows) < self._chunk

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 BUSY_TIMEOUT_MS = 10_000
 SQLITE_READERS = 4
-POSTGRES_CONNECTIONS = 12
+POSTGRES_CONNECTIONS = 12  # one of them is the sign of life's
 IDLE_IN_TRANSACTION_MS = 10_000
 
 T = TypeVar("T")
@@ -71,8 +71,11 @@ class Database:
         self.engine = engine
         self.is_sqlite = engine.dialect.name == "sqlite"
         self._writer = asyncio.Lock()
+        # The pool serves whoever comes when a connection is free, before those who have waited; a semaphore does not.
+        self._turns = asyncio.Semaphore(SQLITE_READERS if self.is_sqlite else POSTGRES_CONNECTIONS - 1)
         self._at_once = _AtOnce(engine.url, self._writer) if self.is_sqlite else None
         self._lock = lock
+        self._late: set[asyncio.Task[Any]] = set()
 
     @classmethod
     def open(cls, url: str, *, exclusive: bool = False) -> Database:
@@ -100,7 +103,7 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that only reads: one consistent view, however many statements it takes."""
-        async with self.engine.connect() as connection:
+        async with self._turns, self.engine.connect() as connection:
             if not self.is_sqlite:
                 await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             yield connection
@@ -109,7 +112,7 @@ class Database:
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that writes; committed when the block ends, rolled back when it raises."""
         if not self.is_sqlite:
-            async with self.engine.begin() as connection:
+            async with self._turns, self.engine.begin() as connection:
                 yield connection
             return
         async with self._writer, self.engine.connect() as connection:
@@ -132,8 +135,32 @@ class Database:
                 return await work(tx)
         return await self._at_once.run(work)
 
+    async def in_time(self, work: Coroutine[Any, Any, T], by: float) -> T:
+        """The result of `work` if it is there by that time of the event loop; else `work` is cancelled.
+
+        Raises TimeoutError when it is late. A cancelled transaction can roll back only when its statement came back,
+        which a locked file or a slow disk keeps for seconds: `close` waits for that, the caller does not.
+        """
+        task = asyncio.create_task(work)
+        self._late.add(task)
+        task.add_done_callback(self._ended)
+        try:
+            await asyncio.wait({task}, timeout=max(0.0, by - asyncio.get_running_loop().time()))
+            if not task.done():
+                raise TimeoutError("the database is too slow")
+        finally:
+            task.cancel()
+        return task.result()
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._late.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at: whoever was answered in time does not wait for it
+
     async def close(self) -> None:
         """Close every connection and let the file go."""
+        if self._late:
+            await asyncio.wait(self._late)
         if self._at_once is not None:
             await self._at_once.close()
         await self.engine.dispose()

@@ -68,16 +68,19 @@ class SlackEvents:
         effect = self.effects.get(envelope.kind)
         if effect is None:
             return
-        async with self._database.write() as tx:
-            if not await inbox.first_time(
-                tx, bot_id=self._bot, channel=SLACK, event_id=envelope.event_id, now=self._clock()
-            ):
-                return
-            lanes = await effect(tx, envelope)
-            failpoints.reach("inbound.before_commit")
-        failpoints.reach("inbound.committed")
+        lanes: list[Lane] = []
+        try:
+            async with self._database.write() as tx:
+                if not await inbox.first_time(
+                    tx, bot_id=self._bot, channel=SLACK, event_id=envelope.event_id, now=self._clock()
+                ):
+                    return
+                lanes += await effect(tx, envelope)
+                failpoints.reach("inbound.before_commit")
+            failpoints.reach("inbound.committed")
+        finally:  # a commit that was cancelled may be done, and the repetition would find nothing new
+            self._tell(envelope, lanes)
         if envelope.kind in _OF_INSTALLATIONS:
-            self._store.forget(self._bot)
             logger.info(
                 "an event changed the installations",
                 extra={
@@ -87,6 +90,11 @@ class SlackEvents:
                     "event_id": envelope.event_id,
                 },
             )
+
+    def _tell(self, envelope: Envelope, lanes: list[Lane]) -> None:
+        """Let the rest of the process look at the database again; that costs little when nothing has changed."""
+        if envelope.kind in _OF_INSTALLATIONS:
+            self._store.forget(self._bot)
         for lane in lanes:
             self._wake(lane)
 

@@ -3,6 +3,8 @@
     POST /slack/{BotID}/events          signed raw bytes --door--> Bolt --> SlackEvents.store   --> 200, or 500: repeat
     POST /slack/{BotID}/interactivity   signed raw bytes --door--> Bolt --> SlackEvents.pressed --> 200
 
+What the database has not stored in time is answered with 503: Slack hangs up half a second later anyway, and repeats.
+
 Bolt runs with `process_before_response`: by default it acknowledges first and runs the listener in a task that nobody
 waits for, so a crash or a failing database would lose the event. Its own signature check is off, because the door has
 already made it: Bolt's comes after it has parsed the body, answers garbage with 500, and logs whole bodies. Bolt is
@@ -37,7 +39,7 @@ from adapters.slack import door, envelope
 from adapters.slack.config import Clock, NormalForm, SlackApp, Wake
 from adapters.slack.events import SlackEvents
 from adapters.slack.installations import SlackInstallations
-from adapters.slack.limits import EVENT_BYTES, EVENT_READ_SECONDS
+from adapters.slack.limits import ANSWER_SECONDS, EVENT_BYTES, EVENT_READ_SECONDS
 from storage.engine import Database
 from storage.vault import WrongKey
 
@@ -68,10 +70,13 @@ class SlackInbound:
         evidence: EvidenceSink,
         wake: Wake,
         clock: Clock = time.time,
+        answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         self._bot = app.bot
         self._secret = app.signing_secret.encode()
         self._clock = clock
+        self._database = database
+        self._answer_seconds = answer_seconds
         self._events = SlackEvents(
             app.bot, database, installations, normal_form=normal_form, evidence=evidence, wake=wake, clock=clock
         )
@@ -79,24 +84,29 @@ class SlackInbound:
 
     async def events(self, request: web.Request) -> web.Response:
         """POST /slack/{BotID}/events."""
+        by = self._answer_by()
         raw = await self._genuine(request)
         body = self._parsed(door.json_object, raw)
         kind = body.get("type")
         if kind == "url_verification":
-            return await self._dispatch({"type": kind, "challenge": envelope.text(body.get("challenge")) or ""})
+            return await self._dispatch(by, {"type": kind, "challenge": envelope.text(body.get("challenge")) or ""})
         known = envelope.read(body)
         if kind == "event_callback" and known is not None:
-            return await self._dispatch(_as_event(known), {EVENT: known})
+            return await self._dispatch(by, _as_event(known), {EVENT: known})
         self._note_other(body)
         return web.Response()
 
     async def interactivity(self, request: web.Request) -> web.Response:
         """POST /slack/{BotID}/interactivity: buttons are evidence, everything else is acknowledged."""
+        by = self._answer_by()
         raw = await self._genuine(request)
         body = self._parsed(door.form_payload, raw)
         if body.get("type") != "block_actions":
             return web.Response()
-        return await self._dispatch(_A_PRESS, {PRESS: body})
+        return await self._dispatch(by, _A_PRESS, {PRESS: body})
+
+    def _answer_by(self) -> float:
+        return asyncio.get_running_loop().time() + self._answer_seconds
 
     async def _genuine(self, request: web.Request) -> bytes:
         """The raw body, once Slack's signature on it is checked."""
@@ -122,14 +132,26 @@ class SlackInbound:
             )
             raise web.HTTPBadRequest(text=str(error)) from error
 
-    async def _dispatch(self, body: Mapping[str, Any], context: dict[str, Any] | None = None) -> web.Response:
-        """Hand a checked request to Bolt."""
+    async def _dispatch(
+        self, by: float, body: Mapping[str, Any], context: dict[str, Any] | None = None
+    ) -> web.Response:
+        """Hand a checked request to Bolt, and answer by that time of the event loop."""
         request = AsyncBoltRequest(
             body=json.dumps(body), headers={"content-type": ["application/json"]}, context=context or {}
         )
-        answer = await self._bolt.async_dispatch(request)
+        try:
+            answer = await self._database.in_time(self._bolt.async_dispatch(request), by)
+        except TimeoutError:
+            return self._too_late(body)
         said = answer.body if answer.status == web.HTTPOk.status_code else ""
         return web.Response(status=answer.status, text=said, content_type=_content_type(said))
+
+    def _too_late(self, body: Mapping[str, Any]) -> web.Response:
+        logger.error(
+            "the database was too slow for an answer in time",
+            extra={"action": "slack.event.late", "bot": self._bot, "event_id": envelope.text(body.get("event_id"))},
+        )
+        return web.Response(status=503)
 
     def _note_other(self, body: Mapping[str, Any]) -> None:
         """app_rate_limited has no inner event: Slack drops our events of that minute (30 000 an hour are allowed)."""

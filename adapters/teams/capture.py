@@ -49,17 +49,20 @@ class Capture:
         """Write what the event says; afterwards wake the lane if there is work. Raises what the database raises."""
         if event.tenant is None:
             return
-        async with self._database.write() as tx:
-            wakes = await self._apply(tx, app, event, event.tenant)
-            failpoints.reach("inbound.before_commit")
-        failpoints.reach("inbound.committed")
+        wakes = False
+        try:
+            async with self._database.write() as tx:
+                wakes = await self._apply(tx, app, event, event.tenant)
+                failpoints.reach("inbound.before_commit")
+            failpoints.reach("inbound.committed")
+        finally:  # a commit that was cancelled may be done, and the repetition would find nothing new
+            if wakes:
+                self._wake(Lane(app.bot, CHANNEL, TenantId(event.tenant)))
         logger.info(
             "teams_event",
             extra={"action": "teams_event", "bot": app.bot, "tenant": event.tenant, "kind": event.kind}
             | {"change": event.change, "personal": event.person is not None},
         )
-        if wakes:
-            self._wake(Lane(app.bot, CHANNEL, TenantId(event.tenant)))
 
     async def _apply(self, tx: AsyncConnection, app: TeamsApp, event: TeamsEvent, tenant: str) -> bool:
         now = self._now()

@@ -1,7 +1,7 @@
 """The route that Teams calls: check, read, store, answer. Never 200 unless stored, so that Teams tells us again.
 
 415 not JSON · 401 not from Teams for this app · 413 too large · 408 too slow · 400 no activity we take
-503 the database or the signing keys are not there now · 200 stored, or nothing to store
+503 the database or the signing keys are not there now, or not in time · 200 stored, or nothing to store
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from adapters.teams.bots import TeamsBot, TeamsBots
 from adapters.teams.capture import Capture
 from adapters.teams.events import TeamsEvent, read_event
 from adapters.teams.keys import KeysUnavailable
+from adapters.teams.limits import ANSWER_SECONDS
 from storage.engine import Database
 
 logger = logging.getLogger(__name__)
@@ -50,8 +51,11 @@ class TeamsInbound:
         evidence: EvidenceSink,
         wake: Callable[[Lane], None],
         now: Callable[[], float] = time.time,
+        answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         self._bots = bots
+        self._database = database
+        self._answer_seconds = answer_seconds
         self._capture = Capture(database, evidence=evidence, wake=wake, now=now)
         self._now = now
 
@@ -81,13 +85,18 @@ class TeamsInbound:
     async def _receive(self, known: TeamsBot, adapter: CloudAdapter, request: web.Request) -> web.StreamResponse:
         if request.content_type != "application/json" or "Content-Encoding" in request.headers:
             raise web.HTTPUnsupportedMediaType
+        by = asyncio.get_running_loop().time() + self._answer_seconds
         token = await known.inbound.check(request.headers.getall("Authorization", []))
         body = _activity(await _read_body(request))
         known.inbound.check_activity(token, body)
         event = read_event(body, request.headers, self._now())
         _check_tenant(known, event)
         turn = _Turn(known, event, self._capture)
-        answer = await adapter.process_activity(_passport(known, token), _model(body), turn.on_turn)
+        try:
+            work = adapter.process_activity(_passport(known, token), _model(body), turn.on_turn)
+            answer = await self._database.in_time(work, by)
+        except TimeoutError:
+            return _too_late(known.app.bot)
         if answer is None:
             return web.Response(status=200)
         return web.Response(status=int(answer.status), body=orjson.dumps(answer.body), content_type="application/json")
@@ -171,6 +180,11 @@ def _model(body: dict[str, Any]) -> Activity:
         return Activity().deserialize(body)
     except (DeserializationError, ValueError, TypeError, AttributeError, RecursionError):
         raise BodyRefused("malformed_activity") from None
+
+
+def _too_late(bot: BotId) -> web.Response:
+    logger.error("teams_event_late", extra={"action": "teams_event_late", "bot": bot})
+    return web.Response(status=503)
 
 
 def _refuse(status: int, bot: BotId, reason: str) -> web.Response:

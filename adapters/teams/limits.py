@@ -18,6 +18,9 @@ THREAD_WINDOWS: Final = ((1, 7), (2, 8), (30, 60), (3600, 1800))
 MESSAGE_BYTES: Final = 100 * 1024
 """About 100 KB of UTF-16 with mentions, without base64 images (format-your-bot-messages)."""
 
+ANSWER_SECONDS: Final = 10.0
+"""The platform gives a bot up after 15 seconds (learn.microsoft.com `azure/bot-service/bot-builder-basics`)."""
+
 GRAPH_BATCH_REQUESTS: Final = 20
 """Requests in one $batch (json-batching.md)."""
 

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from app import DATABASE
 from simulator.teams.apps import DEFAULT_APP_ID
 from simulator.teams.people import tenant_id
+from storage import lanes
 from tests.harness.herald import Herald, Json, bot, pauses, slack_oauth
 from tests.harness.oracle import lies, outcomes, reasons
-from tests.harness.platforms import MSTEAMS, SLACK, Platforms, simulated, workspace_id
+from tests.harness.platforms import CHANNELS, MSTEAMS, SLACK, Platforms, simulated, workspace_id
 from tests.scenario.conftest import Starting, Two
 
 PEOPLE = 20
@@ -138,16 +140,18 @@ class TestTeams:
     async def test_disabled_by_admin(self, herald: Herald, platforms: Platforms) -> None:
         """P26: a bot that an administrator disables holds its lane with that reason, and goes on when allowed again."""
         people = platforms.emails(PEOPLE)
-        await platforms.teams_install(people)
+        await platforms.teams_install(people[: PEOPLE // 2])  # with the others a conversation is yet to be created
         await herald.idle()
         await platforms.teams_app(DEFAULT_APP_ID, disabled_in=[tenant_id(0)])
         request = await herald.notify(MSTEAMS, people)
         waiting = await herald.paused(request, "bot_disabled")
+        codes = await pause_codes(herald)
         await platforms.teams_app(DEFAULT_APP_ID, disabled_in=[])
 
         record = await herald.final(request)
 
         assert waiting["statusLogs"] == []
+        assert codes == {"BotDisabledByAdmin"}
         assert "administrator" in pauses(waiting)["bot_disabled"]["remedy"]
         assert outcomes(record) == {"sent": PEOPLE}
         assert {entry["details"]["attempts"] for entry in record["statusLogs"]} == {1}
@@ -213,6 +217,40 @@ class TestSlack:
 
         assert waiting["statusLogs"] == []
         assert outcomes(record) == {"sent": PEOPLE}
+        assert lies(record, await platforms.messages(SLACK)) == []
+
+    async def test_disabled_by_admin(self, herald: Herald, platforms: Platforms) -> None:
+        """P26: an app that was disabled holds its lane with that reason, and goes on when it is allowed again."""
+        people = platforms.emails(PEOPLE)
+        await herald.deliver(SLACK, people[:5], "Before")  # the others are yet to be found
+        trouble = await platforms.fault(platform="slack", status=200, code="account_inactive")
+        request = await herald.notify(SLACK, people, "After")
+        waiting = await herald.paused(request, "installation_revoked")
+        codes = await pause_codes(herald)
+        await platforms.heal(trouble)
+
+        record = await herald.final(request)
+
+        assert waiting["statusLogs"] == []
+        assert codes == {"account_inactive"}
+        assert outcomes(record) == {"sent": PEOPLE}
+        assert {entry["details"]["attempts"] for entry in record["statusLogs"]} == {1}
+        assert lies(record, await platforms.messages(SLACK), text="After") == []
+
+    async def test_restricted_by_policy(self, herald: Herald, platforms: Platforms) -> None:
+        """P26: whom an administrator's policy keeps the app from fails with Slack's code; the others are reached."""
+        codes = ("app_access_restricted", "access_denied", "restricted_action")
+        people = platforms.emails(PEOPLE)
+        for person, code in zip(people, codes, strict=False):
+            await platforms.send_fault(SLACK, person=person, status=200, code=code)
+
+        record = await herald.deliver(SLACK, people)
+
+        failed = {
+            entry["originalId"]: entry["details"] for entry in record["statusLogs"] if entry["status"] == "FAILURE"
+        }
+        assert reasons(record) == dict.fromkeys(people[:3], "not_permitted")
+        assert tuple(failed[person]["code"] for person in people[:3]) == codes
         assert lies(record, await platforms.messages(SLACK)) == []
 
     async def test_stale_conversation(self, herald: Herald, platforms: Platforms) -> None:
@@ -284,6 +322,14 @@ class TestTwoTenants:
         messages = await pair.messages(channel)
         assert lies(first, messages, text="For us") == []
         assert lies(second, messages, text="For them") == []
+
+
+async def pause_codes(herald: Herald) -> set[str]:
+    """The platform's own codes with which lanes are held now."""
+    assert herald.app is not None
+    async with herald.app[DATABASE].read() as tx:
+        held = [await lanes.paused(tx, bot_id=herald.bot, channel=channel) for channel in CHANNELS]
+    return {pause.code for each in held for pause in each.values()}
 
 
 async def install_event(platforms: Platforms, person: str, action: str, moment: str) -> Json:

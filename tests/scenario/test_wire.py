@@ -236,13 +236,14 @@ class TestThrottled:
         assert lies(record, await platforms.messages(channel)) == []
 
     async def test_storm(self, herald: Herald, platforms: Platforms, channel: str) -> None:
-        """P05: 429 on every second call loses nothing and burns no attempt."""
+        """P05: 429 on every second call loses nothing, burns no attempt, and makes no call but those it takes."""
         people = platforms.emails(30)
-        storm = await platforms.send_fault(channel, status=429, retry_after="0", every=2, times=12)
+        storm = await platforms.send_fault(channel, status=429, retry_after="0", every=2)
 
         record = await herald.deliver(channel, people)
 
-        assert (await platforms.faults())[storm]["fired"] == 12
+        assert (await platforms.faults())[storm]["fired"] == 29
+        assert await platforms.sends(channel) == 30 + 29
         assert outcomes(record) == {"sent": 30}
         assert {entry["details"]["attempts"] for entry in record["statusLogs"]} == {1}
         assert lies(record, await platforms.messages(channel)) == []
@@ -257,10 +258,14 @@ class TestThrottled:
             request = await herald.notify(channel, [*held, *free])
 
             there = await herald.until(request, lambda record: len(record["statusLogs"]) >= len(free))
+            refused = (await pair.faults())[storm]["fired"]
+            others = await pair.sends(channel) - refused
             await pair.heal(storm)
             record = await herald.final(request)
 
         assert {entry["originalId"] for entry in there["statusLogs"]} == set(free)
+        assert refused > 0
+        assert others == len(free)
         assert outcomes(record) == {"sent": 30}
         assert {entry["details"]["attempts"] for entry in record["statusLogs"]} == {1}
         assert lies(record, await pair.messages(channel)) == []

@@ -15,6 +15,7 @@ from adapters.base import (
     DeliveryId,
     FaultClass,
     Gate,
+    Lane,
     Look,
     LookLater,
     MethodPace,
@@ -26,6 +27,7 @@ from adapters.base import (
     Uncertain,
 )
 from identity.answers import LookupFailed
+from notify.runner import Runner
 from storage.engine import Database
 from tests.integration.notify.kit import (
     ELSEWHERE,
@@ -186,6 +188,19 @@ class TestConfiguration:
 
             assert time.monotonic() - begun < 1.5
 
+    async def test_heals_all_the_time(self, database: Database) -> None:
+        """P31: a storm of installs, each of which may have healed the lane, keeps nobody waiting for the message."""
+        platform = Platform()
+        async with serving(database, platform) as server:
+            await server.install(HOME)
+            await server.know(crowd(40))
+            storm = asyncio.create_task(_heal_for_ever(server.runner, server.lane()))
+            (record,) = await server.closed(await server.accept(crowd(40)))
+            storm.cancel()
+
+        assert record.succeeded == 40
+        assert set(platform.mailbox.values()) == {1}
+
     async def test_of_an_opening(self, database: Database) -> None:
         """Credentials that are rejected while a conversation is opened pause the lane just as well."""
         platform = Platform(ChannelName.MSTEAMS)
@@ -215,6 +230,13 @@ class TestConfiguration:
             await server.closed(request)
 
         assert time.monotonic() - begun < 1.5
+
+
+async def _heal_for_ever(runner: Runner, lane: Lane) -> None:
+    """An install at each turn of the event loop."""
+    while True:
+        runner.heal(lane)
+        await asyncio.sleep(0)
 
 
 async def _there(pause: object) -> bool:

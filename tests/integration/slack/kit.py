@@ -10,21 +10,24 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 import aiohttp
 from aiohttp import web
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.base import Address, BotId, Lane, TenantId
 from adapters.evidence import Evidence
 from adapters.slack.client import SlackClient
 from adapters.slack.config import SlackApp, SlackEndpoints
+from adapters.slack.events import SlackEvents
 from adapters.slack.inbound import SlackInbound
 from adapters.slack.install import SlackInstall, install_handler, redirect_handler
 from adapters.slack.installations import Grant, SlackInstallations
 from adapters.slack.outbound import SlackChannel
 from identity.email import normal_form
+from storage import tables
 from storage.engine import Database
 from storage.vault import Vault
 
@@ -133,6 +136,8 @@ class SlackSide:
     evidence: list[Evidence] = field(default_factory=list)
 
     async def take(self, tx: AsyncConnection, evidence: Evidence) -> None:
+        """Look where the delivery would be, as the book of evidence does, and remember."""
+        await tx.execute(select(tables.deliveries.c.id).limit(1))
         self.evidence.append(evidence)
 
     def channel(self) -> SlackChannel:
@@ -151,9 +156,21 @@ class SlackSide:
         given: dict[str, Any] = {"client_id": "1.2", "client_secret": "client-secret", **more}
         return SlackApp(BOT, SIGNING_SECRET, **given)
 
-    def inbound(self) -> SlackInbound:
+    def inbound(self, **more: Any) -> SlackInbound:
         return SlackInbound(
             self.app(),
+            self.database,
+            self.installations,
+            normal_form=normal_form,
+            evidence=self.take,
+            wake=self.woken.append,
+            clock=self.clock,
+            **more,
+        )
+
+    def events(self) -> SlackEvents:
+        return SlackEvents(
+            BOT,
             self.database,
             self.installations,
             normal_form=normal_form,
@@ -175,18 +192,23 @@ class SlackSide:
 
     async def deliver(self, url: str, event: dict[str, Any], **outer: Any) -> int:
         """Send one signed event; returns the status of the answer."""
-        raw = json.dumps(wrapped(event, **outer)).encode()
-        async with self.http.post(
-            f"{url}/slack/{BOT}/events", data=raw, headers=signed(raw, int(self.clock.now))
-        ) as answer:
+        return await self.post(f"{url}/slack/{BOT}/events", json.dumps(wrapped(event, **outer)).encode())
+
+    async def press(self, url: str, payload: dict[str, Any]) -> int:
+        """Send one signed press of a button; returns the status of the answer."""
+        return await self.post(f"{url}/slack/{BOT}/interactivity", urlencode({"payload": json.dumps(payload)}).encode())
+
+    async def post(self, url: str, raw: bytes) -> int:
+        """Post signed bytes."""
+        async with self.http.post(url, data=raw, headers=signed(raw, int(self.clock.now))) as answer:
             return answer.status
 
 
 @asynccontextmanager
-async def serving_side(side: SlackSide) -> AsyncIterator[str]:
+async def serving_side(side: SlackSide, **more: Any) -> AsyncIterator[str]:
     """Our four routes, with the redirect address that the consent page sends browsers to."""
     oauth: dict[BotId, SlackInstall] = {}
-    inbound = side.inbound()
+    inbound = side.inbound(**more)
     routes = [
         web.post(f"/slack/{BOT}/events", inbound.events),
         web.post(f"/slack/{BOT}/interactivity", inbound.interactivity),

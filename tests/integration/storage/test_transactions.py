@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.engine import Database
+from storage import inbox
+from storage.engine import BUSY_TIMEOUT_MS, POSTGRES_CONNECTIONS, Database
+from tests.harness.databases import locked
+from tests.harness.platforms import PATIENCE
 
 NUMBERS = Table("numbers", MetaData(), Column("id", Integer, primary_key=True))
 ROUNDS = 60
+VISITORS, VISITS = 60, 10
 
 
 @pytest.fixture(name="numbers")
@@ -60,6 +65,12 @@ async def read(database: Database) -> None:
         await tx.execute(select(NUMBERS))
 
 
+async def handle(database: Database) -> bool:
+    """A writer that tells whether it is the first."""
+    async with database.write() as tx:
+        return await inbox.first_time(tx, bot_id="bot", channel="slack", event_id="Ev1", now=1.0)
+
+
 async def interrupt(work: asyncio.Task[None], steps: int) -> None:
     """Cancel a task after some turns of the event loop, and wait until it has gone."""
     for _ in range(steps):
@@ -85,5 +96,40 @@ async def test_a_cancelled_transaction_is_whole(numbers: Database) -> None:
     for _ in range(ROUNDS):
         await interrupt(asyncio.create_task(chance.choice((write, transact))(numbers)), chance.randrange(40))
         async with numbers.read() as tx:
-            count = len((await tx.execute(select(NUMBERS))).all())
-        assert count % 2 == 0
+            rows = len((await tx.execute(select(NUMBERS))).all())
+        assert rows % 2 == 0
+
+
+async def test_a_late_writer_is_not_waited_for(database_url: str) -> None:
+    """Work that is late is cancelled and its caller goes on; what it began is over, and undone, once we have closed."""
+    database = Database.open(database_url)
+    loop = asyncio.get_running_loop()
+    async with locked(database_url):
+        began = loop.time()
+        with pytest.raises(TimeoutError):
+            await database.in_time(handle(database), by=began + 0.1)
+        took = loop.time() - began
+    await database.close()
+
+    assert {asyncio.current_task()} == asyncio.all_tasks()
+    assert took < BUSY_TIMEOUT_MS / 1000 / 2
+    again = Database.open(database_url)
+    assert await again.in_time(handle(again), by=loop.time() + PATIENCE)
+    await again.close()
+
+
+@pytest.mark.parametrize("doing", [read, write])
+async def test_first_come_first_served(numbers: Database, doing: Callable[[Database], Awaitable[None]]) -> None:
+    """Nobody waits for a connection behind those who came later, however many there are."""
+    tickets, places = count(), count()
+    late: list[int] = []
+
+    async def visit() -> None:
+        for _ in range(VISITS):
+            ticket = next(tickets)
+            await doing(numbers)
+            late.append(next(places) - ticket)
+
+    await asyncio.gather(*(visit() for _ in range(VISITORS)))
+
+    assert max(late) <= 2 * POSTGRES_CONNECTIONS  # so many are served at once

@@ -1,9 +1,12 @@
-"""What Teams' events store: a real route, real tokens, both databases (P29, P30)."""
+"""What Teams' events store: a real route, real tokens, both databases (P29, P30, P32)."""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -14,13 +17,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.base import Lane
 from adapters.evidence import Evidence
+from adapters.teams.capture import Capture
+from adapters.teams.events import read_event
 from adapters.teams.inbound import TeamsInbound
+from adapters.teams.limits import ANSWER_SECONDS
 from storage import chores, installations, references, tables
 from storage.engine import Database
 from storage.references import Reference
+from tests.harness.databases import locked
 from tests.integration.teams import kit
 from tests.integration.teams.kit import BOT, CONVERSATION, PERSON, TEAMS_ID, TENANT, Cloud
 
+PLATFORM_SECONDS = 15.0  # learn.microsoft.com azure/bot-service/bot-builder-basics: then it is a GatewayTimeout
+CROWD = 20  # more than there are connections
+ROUNDS, STEP = 60, 0.0005  # deadlines from at once to long after the commit
 NOW = 1_769_200_000.0  # 2026-01-23T20:26:40Z, after the activities of the kit
 
 
@@ -32,6 +42,8 @@ class Route:
     session: ClientSession
     database: Database
     url: str = ""
+    hurried: str = ""
+    """The same route with a deadline that no test waits for."""
     evidence: list[Evidence] = field(default_factory=list)
     woken: list[Lane] = field(default_factory=list)
     broken: bool = False
@@ -72,13 +84,15 @@ class Route:
 async def _route(cloud: Cloud, session: ClientSession, database: Database) -> AsyncIterator[Route]:
     route = Route(cloud, session, database)
     bots = kit.bots(cloud, session, now=lambda: NOW)
-    inbound = TeamsInbound(bots, database, evidence=route.sink, wake=route.woken.append, now=lambda: NOW)
+    parts: dict[str, Any] = {"evidence": route.sink, "wake": route.woken.append, "now": lambda: NOW}
     app = web.Application()
-    app.router.add_post("/teams/st-teams/messages", inbound.handler(BOT))
+    app.router.add_post("/teams/st-teams/messages", TeamsInbound(bots, database, **parts).handler(BOT))
+    app.router.add_post("/hurried", TeamsInbound(bots, database, answer_seconds=0.2, **parts).handler(BOT))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    route.url = f"http://127.0.0.1:{runner.addresses[0][1]}/teams/st-teams/messages"
+    served = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    route.url, route.hurried = f"{served}/teams/st-teams/messages", f"{served}/hurried"
     yield route
     await runner.cleanup()
 
@@ -183,6 +197,15 @@ class TestRemoval:
         assert found is not None
         assert not found[1]
         assert route.woken == []
+
+    async def test_late_removal(self, route: Route) -> None:
+        """P30: an uninstall that arrives after the install that followed it does not end the new install."""
+        await route.post("installationUpdate", action="add", id="f:2", timestamp="2026-01-23T02:00:00Z")
+        await route.post("installationUpdate", action="remove", id="f:1", timestamp="2026-01-23T01:00:00Z")
+
+        found = await route.reference()
+        assert found is not None
+        assert (found[1], len(route.woken)) == (True, 1)
 
     async def test_a_message_reactivates(self, route: Route) -> None:
         """Whoever writes can be written to again, at the service URL of the message."""
@@ -322,3 +345,53 @@ class TestNotStored:
 
         assert status == 503
         assert route.woken == []
+
+
+class TestSlowDatabase:
+    """P32: Teams is answered in time, and is not told that something was taken that was not."""
+
+    @staticmethod
+    async def write(route: Route) -> set[int]:
+        """A crowd writes to the bot at once: every status that was answered."""
+        chats = ({"conversationType": "personal", "tenantId": TENANT, "id": f"a:{each}"} for each in range(CROWD))
+        answers = await asyncio.gather(*(route.post("message", conversation=chat) for chat in chats))
+        return {status for status, _ in answers}
+
+    async def test_late(self, route: Route, database_url: str) -> None:
+        """P32: activities that cannot be stored get 503 in time and leave nothing; repeated, they are stored once."""
+        async with locked(database_url):
+            began = time.monotonic()
+            late = await self.write(replace(route, url=route.hurried))
+            took = time.monotonic() - began
+        nothing = await route.count(tables.inbox)
+        again = await self.write(route)
+        twice = await self.write(route)
+
+        assert (late, again, twice) == ({503}, {200}, {200})
+        assert took < PLATFORM_SECONDS
+        assert (nothing, await route.count(tables.inbox)) == (0, CROWD)
+
+    async def test_what_is_stored_is_known(self, route: Route) -> None:
+        """P32: a deadline that falls into the commit hides nothing: where a chore was stored the lane is woken."""
+        capture = Capture(route.database, evidence=route.sink, wake=route.woken.append, now=lambda: NOW)
+        install = read_event(route.cloud.activity("installationUpdate", action="add"), {}, NOW)
+        for number in range(ROUNDS):
+            event = replace(install, tenant=f"tenant-{number}", key=f"key-{number}")
+            by = asyncio.get_running_loop().time() + number * STEP
+            with suppress(TimeoutError):
+                await route.database.in_time(capture.store(kit.app(), event), by)
+
+        async with route.database.write() as tx:
+            stored = set((await tx.execute(select(tables.chores.c.tenant_id))).scalars())
+        assert stored <= {lane.tenant for lane in route.woken}
+
+    async def test_is_told(self, route: Route, database_url: str, caplog: pytest.LogCaptureFixture) -> None:
+        """P32: operators read in the log that the database was too slow."""
+        async with locked(database_url):
+            await replace(route, url=route.hurried).post("message", text="hi")
+
+        assert "teams_event_late" in {getattr(record, "action", None) for record in caplog.records}
+
+    def test_before_teams_gives_up(self) -> None:
+        """P32: what is answered in time is answered well before the platform gives the bot up."""
+        assert ANSWER_SECONDS + 2 <= PLATFORM_SECONDS
