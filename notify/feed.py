@@ -95,7 +95,8 @@ class Feed:
     @property
     def busy(self) -> bool:
         """Whether anything is in memory, being worked on, or still to be loaded."""
-        return bool(self._held or self._rescan or self._requests or self._moves or self.chores_wanted.is_set())
+        to_read = self._rescan or self._begin_again_at is not None or self._requests
+        return bool(self._held or to_read or self._moves or self.chores_wanted.is_set())
 
     @property
     def has_moves(self) -> bool:
