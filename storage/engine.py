@@ -169,12 +169,13 @@ class Database:
             self._lock = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class _Waiting(Generic[T]):
     """A transaction that nobody has begun, and who waits for its end."""
 
     work: Callable[[AsyncConnection], Awaitable[T]]
     answer: asyncio.Future[T]
+    wanted: bool = True
 
 
 class _AtOnce:
@@ -190,12 +191,22 @@ class _AtOnce:
         self._at_work: asyncio.Task[None] | None = None
 
     async def run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Run the whole of `work` in the thread, and commit. Cancelled, it may still be committed."""
-        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(work, answer))
+        """Run the whole of `work` in the thread, and commit. Cancelled, it is over: never begun, or at its end."""
+        waiting = _Waiting(work, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
         if self._at_work is None:
             self._at_work = asyncio.create_task(self._work())
-        return await answer
+        try:
+            return cast(T, await asyncio.shield(waiting.answer))
+        except asyncio.CancelledError:
+            waiting.wanted = False
+            if waiting in self._waiting:
+                self._waiting.remove(waiting)
+            else:
+                await asyncio.wait({waiting.answer})
+            if waiting.answer.done() and not waiting.answer.cancelled():
+                waiting.answer.exception()  # looked at: nobody else will
+            raise
 
     async def _work(self) -> None:
         """Until nobody waits: everything that waits now, in one transaction if possible."""
@@ -209,9 +220,8 @@ class _AtOnce:
 
     async def _done(self, group: Sequence[_Waiting[Any]]) -> bool:
         """Commit a group and answer; whoever was alone also hears of a failure."""
-        works = [waiting.work for waiting in group]
         try:
-            results = await asyncio.get_running_loop().run_in_executor(self._thread, self._run, works)
+            results = await asyncio.get_running_loop().run_in_executor(self._thread, self._run, group)
         except Exception as error:  # noqa: BLE001 - told to whoever waits for it
             if len(group) == 1 and not group[0].answer.done():
                 group[0].answer.set_exception(error)
@@ -221,15 +231,16 @@ class _AtOnce:
                 waiting.answer.set_result(result)
         return True
 
-    def _run(self, works: Sequence[Callable[[AsyncConnection], Awaitable[Any]]]) -> list[Any]:
+    def _run(self, group: Sequence[_Waiting[Any]]) -> list[Any]:
+        """Begin, which may take long while something else writes; then do what is still wanted."""
         with self._engine.connect().execution_options(herald_writes=True) as connection, connection.begin():
             tx = cast(AsyncConnection, _Immediate(connection))
-            return [_finish(work(tx)) for work in works]
+            return [_finish(waiting.work(tx)) if waiting.wanted else None for waiting in group]
 
     async def close(self) -> None:
         """Wait for the transaction that runs, and close."""
         if self._at_work is not None:
-            await self._at_work
+            await asyncio.wait({self._at_work})
         await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
         self._thread.shutdown(wait=False)
 

@@ -69,14 +69,17 @@ class SlackEvents:
         if effect is None:
             return
         lanes: list[Lane] = []
-        try:
-            async with self._database.write() as tx:
-                if not await inbox.first_time(
-                    tx, bot_id=self._bot, channel=SLACK, event_id=envelope.event_id, now=self._clock()
-                ):
-                    return
-                lanes += await effect(tx, envelope)
+
+        async def write_all(tx: AsyncConnection) -> None:
+            lanes.clear()
+            if await inbox.first_time(
+                tx, bot_id=self._bot, channel=SLACK, event_id=envelope.event_id, now=self._clock()
+            ):
+                lanes.extend(await effect(tx, envelope))
                 failpoints.reach("inbound.before_commit")
+
+        try:
+            await self._database.transact(write_all)
             failpoints.reach("inbound.committed")
         finally:  # a commit that was cancelled may be done, and the repetition would find nothing new
             self._tell(envelope, lanes)
@@ -107,8 +110,10 @@ class SlackEvents:
         if team is None or person is None or conversation is None:
             return
         message = text(container.get("message_ts"))
-        async with self._database.write() as tx:
-            await self._prove(tx, TenantId(team), person, conversation, message, "button", self._clock())
+        at = self._clock()
+        await self._database.transact(
+            lambda tx: self._prove(tx, TenantId(team), person, conversation, message, "button", at)
+        )
 
     async def _home_opened(self, tx: AsyncConnection, envelope: Envelope) -> list[Lane]:
         person, conversation = envelope.text("user"), envelope.text("channel")

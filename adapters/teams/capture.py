@@ -47,17 +47,22 @@ class Capture:
 
     async def store(self, app: TeamsApp, event: TeamsEvent) -> None:
         """Write what the event says; afterwards wake the lane if there is work. Raises what the database raises."""
-        if event.tenant is None:
+        tenant = event.tenant
+        if tenant is None:
             return
         wakes = False
+
+        async def write_all(tx: AsyncConnection) -> None:
+            nonlocal wakes
+            wakes = await self._apply(tx, app, event, tenant)
+            failpoints.reach("inbound.before_commit")
+
         try:
-            async with self._database.write() as tx:
-                wakes = await self._apply(tx, app, event, event.tenant)
-                failpoints.reach("inbound.before_commit")
+            await self._database.transact(write_all)
             failpoints.reach("inbound.committed")
         finally:  # a commit that was cancelled may be done, and the repetition would find nothing new
             if wakes:
-                self._wake(Lane(app.bot, CHANNEL, TenantId(event.tenant)))
+                self._wake(Lane(app.bot, CHANNEL, TenantId(tenant)))
         logger.info(
             "teams_event",
             extra={"action": "teams_event", "bot": app.bot, "tenant": event.tenant, "kind": event.kind}
