@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import logging
 from urllib.parse import urlsplit
@@ -99,6 +100,13 @@ class TestKoreShape:
 
         assert answer.refusal[:2] == (412, 412)
         assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+    async def test_bomb(self, face: Face) -> None:
+        """S20: what is small on the wire and huge when unpacked is refused by its real size, and nothing is stored."""
+        answer = await face.send(raw=gzip.compress(b" " * 100_000_000), Content_Encoding="gzip")
+
+        assert answer.refusal[:2] == (413, 413)
+        assert face.requests.submissions == []
 
     async def test_logs_keep_secrets(self, face: Face, caplog: pytest.LogCaptureFixture) -> None:
         """No token, e-mail or text of a call stands in a log, whether the call is accepted or refused."""

@@ -59,7 +59,7 @@ WALK = [
 class TestWalk:
     @pytest.mark.parametrize(("channel", "name"), WALK, indirect=["channel"])
     async def test_dies_there(self, scene: Scene, name: str) -> None:
-        """X01–X06, X10, X11: killed at this moment, every request ends truly: one copy each, nobody lost."""
+        """X01, X02, X03, X04, X05, X06, X10, X11: killed at this moment: one copy each, nobody is lost."""
         people = mixed_people(scene.platforms)
         await scene.prepare(people)
         dying = scene.start(f"{name}:{COUNTS.get(name, 1)}")

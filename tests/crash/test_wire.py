@@ -21,7 +21,7 @@ WIRES: dict[str, tuple[dict[str, Any], int]] = {
 class TestOnTheWire:
     @pytest.mark.parametrize("wire", WIRES)
     async def test_dies_there(self, scene: Scene, wire: str) -> None:
-        """X07–X09: killed with a call on the wire, one copy at most; found where we may look, else unconfirmed."""
+        """X07, X08, X09: killed on the wire, one copy at most; found where we may look, else unconfirmed."""
         fault, _ = WIRES[wire]
         people = mixed_people(scene.platforms)
         await scene.prepare(people)
@@ -42,7 +42,7 @@ class TestOnTheWire:
 
     @pytest.mark.parametrize("wire", WIRES)
     async def test_truth_behind_unconfirmed(self, scene: Scene, wire: str) -> None:
-        """X07–X09: `unconfirmed` promises nothing: those people have the message, or they have it not."""
+        """X07, X08, X09: `unconfirmed` promises nothing: those people have the message, or they have it not."""
         fault, stored = WIRES[wire]
         people = mixed_people(scene.platforms, stored=3, cold=0)
         await scene.prepare(people)

@@ -1,4 +1,4 @@
-"""S20: whatever stands in a genuine event, a platform is never told to repeat it for ever."""
+"""Whatever stands in a genuine event, a platform is never told to repeat it for ever."""
 
 from __future__ import annotations
 
