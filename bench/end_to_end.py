@@ -80,9 +80,9 @@ async def measure_teams(quick: bool) -> list[Row]:
 
 async def measure_slack(quick: bool) -> list[Row]:
     """Slack at full speed over 12 workspaces, beside slack_sdk with a shared session and as documented."""
-    rounds, people = (2, 100) if quick else (3, 300)
+    rounds, people, requests = (2, 100, 1) if quick else (3, 300, 4)
     in_flight = WORKSPACES * SLACK_IN_FLIGHT
-    count = WORKSPACES * people
+    count = WORKSPACES * people * requests
     async with folder() as place:
         authority, certificate = _certificates(place)
         trusted = {"SSL_CERT_FILE": str(authority)}
@@ -91,7 +91,7 @@ async def measure_slack(quick: bool) -> list[Row]:
                 taken = await in_turn(
                     rounds,
                     {
-                        "herald": _delivering(world, server, "slack", 1),
+                        "herald": _delivering(world, server, "slack", requests),
                         "shared": _looping(loops, "slack_shared", count, in_flight),
                         "documented": _looping(loops, "slack_documented", count, in_flight),
                     },
@@ -103,8 +103,8 @@ async def measure_slack(quick: bool) -> list[Row]:
                 tls = await in_turn(
                     rounds,
                     {
-                        "herald": _delivering(world, server, "slack", 1),
-                        "documented": _looping(loops, "slack_documented", count // 2, in_flight, secure=True),
+                        "herald": _delivering(world, server, "slack", requests),
+                        "documented": _looping(loops, "slack_documented", count // 4, in_flight, secure=True),
                     },
                 )
     what = "Slack, 50 ms, 12 workspaces with 8 in flight"

@@ -8,10 +8,11 @@ import math
 import random
 import time
 from collections import Counter
+from datetime import datetime
 
 from adapters.base import MethodPace
 from bench.measure import Row, within
-from bench.rig import UNPACED
+from bench.rig import UNPACED, Herald
 from bench.warm import teams
 from notify.pacing import Learner, Pacer
 from simulator.limits import Bucket
@@ -28,16 +29,31 @@ async def measure_teams_limits(quick: bool) -> list[Row]:
     async with teams(count) as world:
         await world.platform.post("/settings", {"limits": True})
         async with world.server(pace={}) as server:
-            started = time.monotonic()
-            await server.accept("msteams", world.people[0])
+            started, began = time.monotonic(), time.time()
+            request = await server.accept("msteams", world.people[0])
+            estimates = asyncio.create_task(_estimates(server, request))
             seconds = await server.until_stored() - started
+            ended = time.time()
             assert not server.refused()
+            errors = [abs(each - ended) / (ended - began) for each in await estimates]
         throttled = await world.platform.throttled()
     what = f"Teams with limits on, {count} warm people"
     return [
         within(what, seconds, 22 * count / 1000, "s", reference=f"{count / TEAMS_PACE:.1f} s at 48/s"),
         within(f"{what}: calls answered 429", float(throttled), 0, ""),
+        within(f"{what}: error of the estimated end, worst of {len(errors)}", 100 * max(errors), 10, "%"),
     ]
+
+
+async def _estimates(server: Herald, request: str) -> list[float]:
+    """What the status call says of the end (epoch seconds), from a fifth of the progress on."""
+    found = []
+    while (status := await server.status(request))["status"] == "IN_PROGRESS":
+        if status["percentageComplete"] >= 20:
+            moment = datetime.fromisoformat(status["details"]["estimatedCompletion"])
+            found.append(moment.timestamp())
+        await asyncio.sleep(0.25)
+    return found
 
 
 async def measure_lanes(quick: bool) -> list[Row]:

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 MAX_AGE: Final = 24 * 3600.0
 REFRESH_PAUSE: Final = 300.0
-FIRST_PAUSE: Final = 5.0  # between attempts while there is no key at all
+FIRST_PAUSE: Final = 5.0  # between any two attempts
 DEADLINE: Final = 5.0
 MIN_BITS: Final = 2048
 
@@ -60,6 +60,7 @@ class KeySet:
         self._keys: dict[str, SigningKey] = {}
         self._loaded_at: float | None = None
         self._tried_at: float | None = None
+        self._searched_at: float | None = None
         self._refreshing: asyncio.Task[None] | None = None
 
     async def get(self, kid: str) -> SigningKey | None:
@@ -67,22 +68,31 @@ class KeySet:
         if self._is_old():
             await self._refresh(FIRST_PAUSE if self._loaded_at is None else REFRESH_PAUSE)
         if kid not in self._keys:
-            await self._refresh(REFRESH_PAUSE)
+            await self._search()
         if self._loaded_at is None:
             raise KeysUnavailable
         return self._keys.get(kid)
 
+    async def _search(self) -> None:
+        """Ask for a key that is not in the set. The pause counts from the last search, not from the load by age: the
+        set may be rolled minutes after that, and then the first genuine token must not wait."""
+        if self._searched_at is not None and self._clock() - self._searched_at < REFRESH_PAUSE:
+            return
+        if await self._refresh(FIRST_PAUSE):
+            self._searched_at = self._clock()
+
     def _is_old(self) -> bool:
         return self._loaded_at is None or self._clock() - self._loaded_at >= MAX_AGE
 
-    async def _refresh(self, pause: float) -> None:
-        """Join the running refresh, or start one unless the last attempt was less than `pause` ago."""
+    async def _refresh(self, pause: float) -> bool:
+        """Join the running refresh, or start one; False if the last attempt was less than `pause` ago."""
         if self._refreshing is None:
             if self._tried_at is not None and self._clock() - self._tried_at < pause:
-                return
+                return False
             self._tried_at = self._clock()
             self._refreshing = asyncio.create_task(self._load())
         await asyncio.shield(self._refreshing)
+        return True
 
     async def _load(self) -> None:
         try:
