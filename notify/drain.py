@@ -58,6 +58,7 @@ log = logging.getLogger("herald.drain")
 RESULTS_WAIT_SECONDS = 0.02  # answers wait at most this long for the next intents, to share their commit
 RESULTS_MOST = 64
 LEAD_MOST_SECONDS = 0.05
+GATHER_FROM, GATHER_SECONDS = 32, 0.002  # calls on the wire, and how long the next commit then waits for company
 UPKEEPS_IN_A_CLAIM = 4
 LINGER_SECONDS = 1.0
 DATABASE_RETRY_SECONDS = 1.0
@@ -123,6 +124,7 @@ class Drain:
         self._answer_takes = 0.0
         self._gates_turn = False
         self._is_warm = False
+        self._committed_at = 0.0
         self._unclear_in_a_row = 0
         self._abandoned = False
         self._wakeup = asyncio.Event()
@@ -237,6 +239,7 @@ class Drain:
     async def _pump(self) -> None:
         quiet_since: float | None = None
         while True:
+            await self._gather()
             self._wakeup.clear()
             if self._abandoned:
                 return
@@ -244,6 +247,7 @@ class Drain:
             if group or self._results_are_due():
                 quiet_since = None
                 await self._commit_and_launch(group)
+                self._committed_at = self._shop.clocks.monotonic()
                 continue
             if self._stopping and not self._flying and not self._results:
                 return
@@ -255,6 +259,14 @@ class Drain:
             else:
                 quiet_since = None
             await self._sleep(LINGER_SECONDS if quiet_since is not None else None)
+
+    async def _gather(self) -> None:
+        """With much on the wire, answers come one by one: after a moment more of them share a commit."""
+        if len(self._flying) < GATHER_FROM or self._stopping:
+            return
+        wait = self._committed_at + GATHER_SECONDS - self._shop.clocks.monotonic()
+        if wait > 0:
+            await asyncio.sleep(wait)
 
     def _is_done(self) -> bool:
         return not (self._flying or self._results or self._looks.asking or self.feed.busy)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
@@ -32,6 +32,7 @@ BUSY_TIMEOUT_MS = 10_000
 SQLITE_READERS = 4
 POSTGRES_CONNECTIONS = 12  # one of them is the sign of life's
 IDLE_IN_TRANSACTION_MS = 10_000
+TRANSACTION_MS = 20_000
 
 T = TypeVar("T")
 
@@ -300,10 +301,24 @@ def _prepare_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -
 
 
 def _prepare_postgres(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+    """A process that freezes in the middle of a transaction must not keep its locks from its successor.
+
+    The limit on idling does not count in the middle of a pipeline, which is how the driver sends many rows; from
+    PostgreSQL 17 on there is one on the whole transaction.
+    """
     cursor = connection.cursor()
     cursor.execute(f"SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_MS}")
+    cursor.execute(
+        "SELECT set_config(name, %s, false) FROM pg_settings WHERE name = 'transaction_timeout'", (str(TRANSACTION_MS),)
+    )
     cursor.close()
     connection.commit()  # a setting made in a transaction that is rolled back is gone
+
+
+async def without_limit(tx: AsyncConnection) -> None:
+    """Let this one transaction take as long as it needs: a migration of a large table."""
+    if tx.dialect.name == "postgresql":
+        await tx.execute(text("SELECT set_config(name, '0', true) FROM pg_settings WHERE name = 'transaction_timeout'"))
 
 
 def _keep_cancelled(context: ExceptionContext) -> None:

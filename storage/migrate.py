@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from storage import failpoints
-from storage.engine import Database
+from storage.engine import Database, without_limit
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -23,6 +23,7 @@ class NewerSchema(RuntimeError):
 async def migrate(database: Database) -> str:
     """Apply what is missing; returns the revision reached. Raises NewerSchema instead of going backwards."""
     async with database.write() as tx:
+        await without_limit(tx)
         await tx.run_sync(_refuse_newer)
         await tx.run_sync(_upgrade)
         failpoints.reach("migrate.before_commit")
