@@ -33,6 +33,7 @@ SQLITE_READERS = 4
 POSTGRES_CONNECTIONS = 12  # one of them is the sign of life's
 IDLE_IN_TRANSACTION_MS = 10_000
 TRANSACTION_MS = 20_000
+TURN_SECONDS = 30.0
 
 T = TypeVar("T")
 
@@ -68,8 +69,9 @@ def driver_url(url: str) -> URL:
 class Database:
     """Readers' and writers' transactions on one engine. Open it with `Database.open`, close it with `close`."""
 
-    def __init__(self, engine: AsyncEngine, lock: int | None) -> None:
+    def __init__(self, engine: AsyncEngine, lock: int | None, patience: float) -> None:
         self.engine = engine
+        self._patience = patience
         self.is_sqlite = engine.dialect.name == "sqlite"
         self._writer = asyncio.Lock()
         # The pool serves whoever comes when a connection is free, before those who have waited; a semaphore does not.
@@ -79,9 +81,10 @@ class Database:
         self._late: set[asyncio.Task[Any]] = set()
 
     @classmethod
-    def open(cls, url: str, *, exclusive: bool = False) -> Database:
+    def open(cls, url: str, *, exclusive: bool = False, patience: float = TURN_SECONDS) -> Database:
         """Open `url`; with `exclusive` a SQLite file is locked to this process.
 
+        Whoever has waited `patience` seconds for a connection gets sqlalchemy.exc.TimeoutError, one of UNAVAILABLE.
         Raises DatabaseInUse when another process has it, ValueError for an unknown kind of URL.
         """
         parsed = driver_url(url)
@@ -90,7 +93,7 @@ class Database:
                 parsed, pool_size=POSTGRES_CONNECTIONS, max_overflow=0, pool_pre_ping=True, hide_parameters=True
             )
             event.listen(engine.sync_engine, "connect", _prepare_postgres)
-            return cls(engine, None)
+            return cls(engine, None, patience)
         path = parsed.database
         if not path or path == ":memory:":
             raise ValueError("storage.url: a SQLite database needs a file, for example sqlite:///herald.db")
@@ -99,12 +102,25 @@ class Database:
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
         event.listen(engine.sync_engine, "handle_error", _keep_cancelled)
-        return cls(engine, lock)
+        return cls(engine, lock, patience)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """One of the pool's connections is ours; nobody waits for ever behind a database that hangs."""
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise PoolTimeout(f"no connection became free within {self._patience:g} s") from None
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that only reads: one consistent view, however many statements it takes."""
-        async with self._turns, self.engine.connect() as connection:
+        async with self._turn(), self.engine.connect() as connection:
             if not self.is_sqlite:
                 await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             yield connection
@@ -113,7 +129,7 @@ class Database:
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that writes; committed when the block ends, rolled back when it raises."""
         if not self.is_sqlite:
-            async with self._turns, self.engine.begin() as connection:
+            async with self._turn(), self.engine.begin() as connection:
                 yield connection
             return
         async with self._writer, self.engine.connect() as connection:

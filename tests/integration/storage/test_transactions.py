@@ -6,7 +6,7 @@ import asyncio
 import gc
 import random
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from itertools import count
 
 import pytest
@@ -14,7 +14,7 @@ from sqlalchemy import Column, Integer, MetaData, Table, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage import inbox
-from storage.engine import BUSY_TIMEOUT_MS, POSTGRES_CONNECTIONS, Database
+from storage.engine import BUSY_TIMEOUT_MS, POSTGRES_CONNECTIONS, UNAVAILABLE, Database
 from tests.harness.databases import locked
 from tests.harness.platforms import PATIENCE
 
@@ -133,3 +133,17 @@ async def test_first_come_first_served(numbers: Database, doing: Callable[[Datab
     await asyncio.gather(*(visit() for _ in range(VISITORS)))
 
     assert max(late) <= 2 * POSTGRES_CONNECTIONS  # so many are served at once
+
+
+async def test_nobody_waits_for_ever(database_url: str) -> None:
+    """When every connection is taken by something that hangs, the next one hears that the database is unavailable."""
+    database = Database.open(database_url, patience=0.1)
+    async with AsyncExitStack() as taken:
+        while True:
+            try:
+                await taken.enter_async_context(database.read())
+            except UNAVAILABLE:
+                break
+    async with database.read() as tx:
+        assert (await tx.execute(select(1))).scalar_one() == 1
+    await database.close()
