@@ -570,7 +570,7 @@ class TestFinishTime:
     @settings(max_examples=200, deadline=None)
     @given(_shares, st.data())
     def test_is_near_the_truth(self, shares: list[Share], data: st.DataObject) -> None:
-        """The estimate is within 10 % of what a fair queue then does, or one turn of its ring: all of a caller's
+        """F07: The estimate is within 10 % of what a fair queue then does, or one turn of its ring: all of a caller's
         requests have one ring, every second turn of the caller goes to it, and callers take turns."""
         request = data.draw(st.sampled_from([share.request for share in shares]))
         truth = true_end(shares, request, SLACK.rate)
