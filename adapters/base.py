@@ -173,6 +173,7 @@ class ChannelPace:
     in_flight: int
     learns: bool = False  # the send bucket's ceiling is undisclosed and is learnt from 429s
     opens: bool = False  # a conversation must be opened before the first send to a person
+    windows: tuple[tuple[float, int], ...] = ()  # (seconds, sends): what one person's conversation may get in any span
 
 
 TOO_LATE: ContextVar[Callable[[], bool] | None] = ContextVar("too_late", default=None)

@@ -354,10 +354,24 @@ class Drain:
             if item.delivery.deadline_at <= self._shop.clocks.wall():
                 self.apply(item, machine.DeadlinePassed())
                 continue
+            if not self._fits(item):
+                continue
             group.append(item)
         if len(self.feed.ready) < before:
             self.feed.hungry()
         return group
+
+    def _fits(self, item: Item) -> bool:
+        """Whether the person's conversation may get one more now; else it comes back when it may."""
+        now, person = self._shop.clocks.monotonic(), item.delivery.address
+        conversation = item.row.identity if person is None else person.user_id
+        wait = self.pacer.windows.ready_at(conversation, now) - now
+        if wait <= 0:
+            self.pacer.windows.took(conversation, now)
+            return True
+        item.delivery = replace(item.delivery, next_at=self._shop.clocks.wall() + wait)
+        self.feed.again(item)
+        return False
 
     async def _commit_and_launch(self, group: list[Item]) -> None:
         """Commit results and intents together; only then put the group on the wire."""
@@ -647,7 +661,7 @@ class Drain:
 def _new_pacer(pace: ChannelPace, now: float, remembered: float | None) -> Pacer:
     """The documented pace, or where the platform does not document one, what was learnt before."""
     learner = Learner.begin(pace.buckets[pace.send].rate, now, remembered) if pace.learns else None
-    return Pacer(pace.send, pace.buckets, now, learner)
+    return Pacer(pace.send, pace.buckets, now, learner, pace.windows)
 
 
 def _refusal(event: machine.Event) -> Fault | None:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from adapters.base import MethodPace
+from notify.windows import Windows
 
 HOLD_BASE = 2.0  # a 429 without Retry-After: Microsoft's sample waits 2 s to 20 s, exponentially
 HOLD_CAP = 60.0
@@ -134,7 +135,15 @@ class Learner:
 class Pacer:
     """The buckets of one lane. `send` names the bucket of a send."""
 
-    def __init__(self, send: str, paces: Mapping[str, MethodPace], now: float, learner: Learner | None = None) -> None:
+    def __init__(
+        self,
+        send: str,
+        paces: Mapping[str, MethodPace],
+        now: float,
+        learner: Learner | None = None,
+        windows: Sequence[tuple[float, int]] = (),
+    ) -> None:
+        self.windows = Windows(windows)
         self._buckets = {name: Bucket(pace, now) for name, pace in paces.items()}
         self.send = self._buckets[send]
         self._send_name = send

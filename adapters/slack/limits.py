@@ -16,6 +16,7 @@ AUTH_TEST = 600  # documented as "hundreds"; what Slack's Java SDK plans with
 # 1600 direct messages in seven minutes were reported from the field (slackapi/bolt-js#1882): 3.8 a second.
 POSTS_PER_SECOND = 4.0
 POST_BURST = 30.0
+CHANNEL_WINDOWS = ((3.0, 3),)  # one a second in a conversation; "short bursts" beyond that are tolerated
 IN_FLIGHT = 8  # 25 a second at 300 ms
 
 LOOKUP_BURST = 20.0

@@ -104,7 +104,13 @@ class SlackChannel:
 
     def pace(self) -> ChannelPace:
         """One bucket per Slack method, because Slack counts by method and workspace."""
-        return ChannelPace(send=POST, buckets=buckets(self._pace), in_flight=self._pace.in_flight, learns=True)
+        return ChannelPace(
+            send=POST,
+            buckets=buckets(self._pace),
+            in_flight=self._pace.in_flight,
+            learns=True,
+            windows=limits.CHANNEL_WINDOWS,
+        )
 
     def prepare(self, payload: Mapping[str, Any]) -> Prepared:
         """Serialise the payload once; links unfold only where it says so."""

@@ -41,6 +41,7 @@ from adapters.teams import faults
 from adapters.teams.bots import TeamsBot, TeamsBots
 from adapters.teams.config import TeamsPace
 from adapters.teams.connector import TIMEOUT, Answered, result_of
+from adapters.teams.limits import THREAD_WINDOWS
 from adapters.teams.references import TeamsReferences
 from adapters.teams.template import Prepared, activities_url, activity_for, prepare
 from adapters.teams.tokens import TokenUnavailable
@@ -89,6 +90,7 @@ class TeamsChannel:
             },
             in_flight=pace.in_flight,
             opens=True,
+            windows=THREAD_WINDOWS,
         )
 
     def prepare(self, payload: Mapping[str, Any]) -> Prepared:

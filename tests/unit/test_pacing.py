@@ -89,7 +89,7 @@ class TestWindows:
 
     @pytest.mark.parametrize("late", [0.0, 0.005, 0.0099])
     def test_small_delays_cost_no_pace(self, late: float) -> None:
-        """Wake-ups that are late by less than the tolerance do not slow the lane."""
+        """F05: Wake-ups that are late by less than the tolerance do not slow the lane."""
         dice = random.Random(1)
         bucket, now, calls = Bucket(TEAMS, 0.0), 0.0, 0
         while now < 60.0:

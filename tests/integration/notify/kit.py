@@ -105,7 +105,14 @@ class Call:
 class Platform:
     """A channel that answers what it was told for each person, and keeps what arrived."""
 
-    def __init__(self, name: ChannelName = ChannelName.SLACK, *, pace: MethodPace = FAST, in_flight: int = 16) -> None:
+    def __init__(
+        self,
+        name: ChannelName = ChannelName.SLACK,
+        *,
+        pace: MethodPace = FAST,
+        in_flight: int = 16,
+        windows: tuple[tuple[float, int], ...] = (),
+    ) -> None:
         self.name = name
         self.calls: list[Call] = []
         self.mailbox: Counter[str] = Counter()  # messages that a person sees, by user id
@@ -123,6 +130,7 @@ class Platform:
             in_flight,
             learns=name is ChannelName.SLACK,
             opens=name is ChannelName.MSTEAMS,
+            windows=windows,
         )
 
     def will(self, user: str, *answers: Answer) -> None:

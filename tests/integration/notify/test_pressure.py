@@ -21,6 +21,24 @@ NOBODY = Fault(FaultClass.REFUSED, "person_not_found", "Check the id.", "user_no
 CREATE_FAILED = Fault(FaultClass.NOT_SENT, "platform_unreachable", "Wait.", "http_502")
 
 
+class TestConversations:
+    async def test_who_is_in_many_requests_at_once(self, database: Database) -> None:
+        """F04: a conversation gets no more than its platform allows in a span, and nobody else waits for it."""
+        platform = Platform(windows=((0.5, 2),))
+        async with serving(database, platform) as server:
+            await server.install(HOME)
+            await server.know(crowd(6))
+            requests = [await server.accept(["p0@x.example"]) for _ in range(5)]
+            others = await server.accept(crowd(6)[1:])
+            await server.closed(others, *requests)
+
+        sent = [call.at for call in platform.calls if call.user == user_id("p0@x.example")]
+        rest = [call.at for call in platform.calls if call.user != user_id("p0@x.example")]
+        assert len(sent) == 5
+        assert min(later - first for first, later in zip(sent, sent[2:], strict=False)) >= 0.5
+        assert max(rest) < max(sent)
+
+
 class TestOutage:
     async def test_a_broken_platform_costs_few(self, database: Database) -> None:
         """While every answer is unclear the lane slows down to one at a time instead of burning the whole request."""

@@ -1,0 +1,63 @@
+"""What one conversation may get in any span of time."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.slack.limits import CHANNEL_WINDOWS
+from adapters.teams.limits import THREAD_WINDOWS
+from notify.windows import SWEEP_EVERY, Windows
+
+LIMITS = [THREAD_WINDOWS, CHANNEL_WINDOWS]
+JITTER = 0.2  # a call arrives so much later than another one that left at the same moment
+
+
+def fullest(moments: list[float], seconds: float) -> int:
+    """The most sends in any span that begins with one."""
+    return max(sum(begin <= each < begin + seconds for each in moments) for begin in moments)
+
+
+class TestWindows:
+    @pytest.mark.parametrize("limits", LIMITS, ids=["teams", "slack"])
+    def test_no_span_is_overfull(self, limits: tuple[tuple[float, int], ...]) -> None:
+        """F04: sent to as often as allowed for two hours, no span of any length holds more than its number."""
+        windows, now, arrived, dice = Windows(limits), 0.0, list[float](), random.Random(4)
+        while now < 7200.0 and len(arrived) < 2500:
+            now = windows.ready_at("a", now)
+            windows.took("a", now)
+            arrived.append(now + dice.uniform(0.0, JITTER))
+
+        for seconds, most in limits:
+            assert fullest(sorted(arrived), seconds) <= most
+        assert len(arrived) > 1800
+
+    @given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(0.0, 3.0)), max_size=60))
+    def test_nobody_else_waits(self, sends: list[tuple[str, float]]) -> None:
+        """What the others get is nothing to a conversation: after its own spans it may get one at once."""
+        windows, now = Windows(THREAD_WINDOWS), 0.0
+        for name, pause in sends:
+            now = windows.ready_at(name, now + pause)
+            windows.took(name, now)
+
+        assert windows.ready_at("d", now) == now
+
+    def test_no_limits(self) -> None:
+        """Without limits nothing waits and nothing is kept."""
+        windows = Windows(())
+        for _ in range(100):
+            windows.took("a", 1.0)
+
+        assert (windows.ready_at("a", 1.0), len(windows)) == (1.0, 0)
+
+    def test_forgets(self) -> None:
+        """Conversations that have been quiet for the longest span are forgotten."""
+        windows = Windows(THREAD_WINDOWS)
+        for number in range(SWEEP_EVERY - 1):
+            windows.took(f"person {number}", 0.0)
+        windows.took("somebody", 4000.0)
+
+        assert len(windows) == 1
