@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
@@ -363,8 +364,7 @@ class Drain:
 
     def _fits(self, item: Item) -> bool:
         """Whether the person's conversation may get one more now; else it comes back when it may."""
-        now, person = self._shop.clocks.monotonic(), item.delivery.address
-        conversation = item.row.identity if person is None else person.user_id
+        now, conversation = self._shop.clocks.monotonic(), _conversation(item)
         wait = self.pacer.windows.ready_at(conversation, now) - now
         if wait <= 0:
             self.pacer.windows.took(conversation, now)
@@ -392,6 +392,9 @@ class Drain:
         if not group:
             return
         await self._await_turn(started, len(group))
+        moment = self._shop.clocks.monotonic()
+        for conversation, count in Counter(map(_conversation, group)).items():
+            self.pacer.windows.went(conversation, count, moment)
         for item in group:
             item.was, item.term, item.wire_started_at = State.SENDING, self._ledger.term, now
             task = asyncio.create_task(self._send(item))
@@ -675,6 +678,12 @@ def _must_be_written(item: Item) -> bool:
     """Waiting states live in memory until an intent or a result; everything else is written before it counts."""
     waiting = item.delivery.state in machine.WAITING
     return not (waiting and item.was in machine.WAITING) and item.delivery.state is not State.SENDING
+
+
+def _conversation(item: Item) -> str:
+    """What the platform counts as one conversation: the person, with one bot."""
+    address = item.delivery.address
+    return item.row.identity if address is None else address.user_id
 
 
 def _internal(error: BaseException) -> Fault:

@@ -36,7 +36,7 @@ class Windows:
         return max((now, *full))
 
     def took(self, conversation: str, now: float) -> None:
-        """One send goes on the wire now."""
+        """One send is released now."""
         if not self._limits:
             return
         sent = self._sent.setdefault(conversation, deque())
@@ -46,6 +46,13 @@ class Windows:
         self._until_sweep -= 1
         if self._until_sweep <= 0:
             self._sweep(now)
+
+    def went(self, conversation: str, count: int, now: float) -> None:
+        """The `count` sends that were released last go on the wire only now: their intents had to be committed."""
+        sent = self._sent.get(conversation)
+        if sent is not None:
+            for place in range(1, min(count, len(sent)) + 1):
+                sent[-place] = max(sent[-place], now)
 
     def _sweep(self, now: float) -> None:
         self._until_sweep = SWEEP_EVERY

@@ -45,6 +45,15 @@ class TestWindows:
 
         assert windows.ready_at("d", now) == now
 
+    def test_a_late_start_counts(self) -> None:
+        """A span begins when a send goes on the wire, not when it was released."""
+        windows = Windows(((1.0, 2),))
+        windows.took("a", 10.0)
+        windows.took("a", 10.0)
+        windows.went("a", 2, 13.0)
+
+        assert windows.ready_at("a", 13.5) >= 14.0
+
     def test_no_limits(self) -> None:
         """Without limits nothing waits and nothing is kept."""
         windows = Windows(())
