@@ -14,7 +14,7 @@ from sqlalchemy import Column, Integer, MetaData, Table, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage import inbox
-from storage.engine import BUSY_TIMEOUT_MS, UNAVAILABLE, Database
+from storage.engine import BUSY_TIMEOUT_MS, POSTGRES_CONNECTIONS, UNAVAILABLE, Database
 from tests.harness.databases import locked
 from tests.harness.platforms import PATIENCE
 
@@ -132,7 +132,8 @@ async def test_first_come_first_served(numbers: Database, doing: Callable[[Datab
 
     await asyncio.gather(*(visit() for _ in range(VISITORS)))
 
-    assert max(late) <= 3 * VISITORS  # the database itself may keep one of them a little longer
+    # so many are served at once, and so many may be kept by the database itself for a moment
+    assert sorted(late)[-POSTGRES_CONNECTIONS] <= 2 * POSTGRES_CONNECTIONS
 
 
 async def test_nobody_waits_for_ever(database_url: str) -> None:
