@@ -149,11 +149,16 @@ Outcome = Sent | NotSent | Uncertain | Refused
 
 @dataclass(frozen=True, slots=True)
 class TraceStep:
-    """One step of a resolution: which source was asked, how old its answer was, and what it said."""
+    """One step of a resolution: which source was asked, how old its answer was, and what it said.
+
+    `code` is the platform's own word, where it said one; `tenant` is named when more than one is asked.
+    """
 
     source: str
     result: str
     age_seconds: float | None = None
+    code: str = ""
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True)

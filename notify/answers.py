@@ -155,6 +155,8 @@ def _step(step: Mapping[str, Any]) -> dict[str, Any]:
         **_optional("source", step.get("source")),
         **_optional("age", step.get("age_seconds", step.get("age"))),
         **_optional("result", step.get("result")),
+        **_optional("code", step.get("code")),
+        **_optional("tenant", step.get("tenant")),
     }
 
 

@@ -135,6 +135,16 @@ def _store_id(item: Item) -> str:
 
 def trace_text(trace: list[TraceStep]) -> str:
     """A trace as it is stored."""
-    return json.dumps(
-        [{"source": step.source, "result": step.result, "age_seconds": step.age_seconds} for step in trace]
-    )
+    return json.dumps([_step(step) for step in trace])
+
+
+def _step(step: TraceStep) -> dict[str, Any]:
+    """What a step knows; what it does not is left out."""
+    stored: dict[str, Any] = {"source": step.source, "result": step.result}
+    if step.age_seconds is not None:
+        stored["age_seconds"] = step.age_seconds
+    if step.code:
+        stored["code"] = step.code
+    if step.tenant:
+        stored["tenant"] = step.tenant
+    return stored
