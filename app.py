@@ -146,7 +146,12 @@ def _platforms(settings: Settings, database: Database, session: aiohttp.ClientSe
         teams_channel=TeamsChannel(
             teams,
             database,
-            pace=TeamsPace(pace.teams_requests_per_second, pace.teams_in_flight, pace.graph_batches_per_second),
+            pace=TeamsPace(
+                requests_per_second=pace.teams_requests_per_second,
+                in_flight=pace.teams_in_flight,
+                graph_batches_per_second=pace.graph_batches_per_second,
+                installs_per_second=pace.teams_installs_per_second,
+            ),
         ),
         slack_apps={
             BotId(bot.id): _slack_app(bot, settings.server.public_url) for bot in settings.bots if bot.slack is not None
@@ -184,6 +189,7 @@ def _teams_app(bot: Bot) -> TeamsApp:
         certificate=certificate,
         catalog_app_id=given.catalog_app_id,
         graph=given.graph,
+        installs=given.installs,
     )
 
 
@@ -223,11 +229,17 @@ def _shops(
             SlackLooker(platforms.slack, platforms.slack_installations),
         ),
     }
+    installing = frozenset(BotId(bot.id) for bot in settings.bots if bot.msteams is not None and bot.msteams.installs)
     return {
         name: Workshop(
             database=database,
             channel=channel,
-            resolver=Resolver(database, source, clock=CLOCKS.wall),
+            resolver=Resolver(
+                database,
+                source,
+                clock=CLOCKS.wall,
+                installing=installing if name is ChannelName.MSTEAMS else frozenset(),
+            ),
             looker=looker,
             chores=ChoreBook(database, handlers, clock=CLOCKS.wall),
             policy=Policy(max_attempts=settings.delivery.max_attempts, settle_seconds=settings.delivery.settle_seconds),

@@ -265,8 +265,14 @@ class TeamsApp(Table):
     certificate_thumbprint: Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{40}$")] | None = (
         None  # SHA-1, as Entra shows it
     )
-    catalog_app_id: Guid | None = None  # known: saves one Graph call per tenant
     graph: bool = True  # may look people up by Graph
+    install: bool | None = None  # may install the app for people by Graph; by default where catalog_app_id is given
+    catalog_app_id: Guid | None = None  # the app's id in the tenant's catalog; without it Graph is asked for it
+
+    @property
+    def installs(self) -> bool:
+        """Whether the app is installed for people who do not have it."""
+        return self.graph and (self.catalog_app_id is not None if self.install is None else self.install)
 
     def _broken(self) -> Iterator[tuple[str, str]]:
         if self.app_type == "SingleTenant" and self.tenant_id is None:
@@ -283,6 +289,8 @@ class TeamsApp(Table):
             yield "app_password", "is missing: set app_password, or certificate_file and certificate_thumbprint"
         elif given == 2:
             yield "app_password", "stands beside a certificate: keep one of the two"
+        if self.install and not self.graph:
+            yield "install", "needs graph = true: the app is installed by Microsoft Graph"
 
 
 class SlackApp(Table):
@@ -511,6 +519,7 @@ class Pace(Table):
     # documented: 50/s per app and tenant; more only where a peer without limits stands in for the platform
     teams_requests_per_second: float = Field(default=48.0, gt=0, le=100_000)
     teams_in_flight: int = Field(default=32, ge=1, le=1024)
+    teams_installs_per_second: float = Field(default=28.0, gt=0, le=100_000)  # documented: 30/s per app and tenant
     # start value, learned from there: "several hundred" a minute
     slack_posts_per_second: float = Field(default=4.0, gt=0, le=100_000)
     slack_burst: int = Field(default=30, ge=1, le=10_000)

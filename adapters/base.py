@@ -194,6 +194,9 @@ class Gate(Protocol):
     def throttled(self, bucket: str, retry_after: float | None) -> None:
         """Tell the lane that the platform answered 429 to a call of this bucket."""
 
+    def went_well(self, bucket: str) -> None:
+        """Tell the lane that the platform answered a call of this bucket as it should, if only by a refusal."""
+
 
 @dataclass(frozen=True, slots=True)
 class Chore:
@@ -270,6 +273,14 @@ class Looker(Protocol):
     async def __call__(self, bot: BotId, address: Address, delivery: DeliveryId, since: float, gate: Gate) -> Look: ...
 
 
+Note = Callable[[TraceStep], None]
+"""Takes the steps of a trace as they happen."""
+
+
+def unheard(_step: TraceStep) -> None:
+    """For who wants no trace."""
+
+
 class Channel(Protocol):
     """One platform, able to open a conversation and to send one message. Never raises for a platform's answer."""
 
@@ -285,8 +296,11 @@ class Channel(Protocol):
         """Fetch what the first calls would otherwise all wait for, and then go on the wire in one moment. Its failure
         is for them to report."""
 
-    async def open(self, bot: BotId, address: Address, gate: Gate) -> Address | NotSent | Refused:
-        """Complete an address so that one send call reaches it (Teams: createConversation). Repeatable."""
+    async def open(self, bot: BotId, address: Address, gate: Gate, note: Note = unheard) -> Address | NotSent | Refused:
+        """Complete an address so that one send call reaches it (Teams: install the app where wanted, open the chat).
+
+        Repeatable. Trouble that names a `method` other than the sends' bucket concerns this person's opening alone.
+        """
 
     async def send(self, bot: BotId, address: Address, prepared: object, delivery: DeliveryId) -> Outcome:
         """Make exactly one send call on the wire. The caller has paced it."""

@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from adapters.base import Address, FaultClass, Gate, Lane, TenantId, TraceStep
+from adapters.base import Address, BotId, FaultClass, Gate, Lane, TenantId, TraceStep
 from identity.answers import (
     Found,
     Later,
@@ -54,10 +54,19 @@ class Placement:
 class Resolver:
     """Resolves identities for one channel."""
 
-    def __init__(self, database: Database, source: PeopleSource, *, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        source: PeopleSource,
+        *,
+        clock: Callable[[], float],
+        installing: frozenset[BotId] = frozenset(),
+    ) -> None:
+        """`installing` are the bots whose app is installed for people who do not have it."""
         self._database = database
         self._source = source
         self._now = clock
+        self._installing = installing
 
     async def known(self, lane: Lane, addresses: Sequence[str]) -> dict[str, Resolution]:
         """What is stored about these normal-form e-mails; an address that is absent must be looked up."""
@@ -74,7 +83,7 @@ class Resolver:
         for person in people:
             grouped[person.email].append(person)
         for email, candidates in grouped.items():
-            resolution = _from_known(candidates, now)
+            resolution = _from_known(candidates, now, lane.bot in self._installing)
             if resolution is not None:
                 found[email] = resolution
         return found
@@ -90,7 +99,9 @@ class Resolver:
         for person in people:
             if abs(now - person.seen_at) <= KEPT_SECONDS:
                 grouped[person.email].append(person)
-        return {email: _from_kept(candidates, now) for email, candidates in grouped.items()}
+        return {
+            email: _from_kept(candidates, now, lane.bot in self._installing) for email, candidates in grouped.items()
+        }
 
     async def known_ids(self, lane: Lane, user_ids: Sequence[str]) -> dict[str, Found]:
         """The addresses of channel user ids that the caller gave (`donotresolve`); no directory call is made."""
@@ -265,16 +276,16 @@ def _from_miss(miss: Miss, now: float) -> Missing:
     return Missing(miss.reason, "", (step,))
 
 
-def _from_known(candidates: Sequence[KnownPerson], now: float) -> Resolution | None:
+def _from_known(candidates: Sequence[KnownPerson], now: float, installs: bool) -> Resolution | None:
     """One resolution out of everyone stored under an e-mail; None if the platform must be asked whose it is now."""
     living = [person for person in candidates if not person.disabled]
     if len(living) > 1:
         return None
     person = living[0] if living else max(candidates, key=lambda person: person.seen_at)
-    return _resolution(person, now) if _is_fresh(person, now) else None
+    return _resolution(person, now, installs) if _is_fresh(person, now) else None
 
 
-def _from_kept(candidates: Sequence[KnownPerson], now: float) -> Resolution:
+def _from_kept(candidates: Sequence[KnownPerson], now: float, installs: bool) -> Resolution:
     """The same where nobody can be asked: who was confirmed within a week goes before who was not."""
     living = [person for person in candidates if not person.disabled]
     fresh = [person for person in living if _is_fresh(person, now)]
@@ -282,7 +293,7 @@ def _from_kept(candidates: Sequence[KnownPerson], now: float) -> Resolution:
     if len(owners) > 1:
         return Missing("person_ambiguous", "", (TraceStep("directory", f"{len(owners)} people share the address"),))
     person = owners[0] if owners else max(candidates, key=lambda person: person.seen_at)
-    resolution = _resolution(person, now)
+    resolution = _resolution(person, now, installs)
     if _is_fresh(person, now):
         return resolution
     bound = TraceStep("directory", f"used unconfirmed, at most {KEPT_SECONDS / 86400.0:.0f} days")
@@ -293,15 +304,15 @@ def _is_fresh(person: KnownPerson, now: float) -> bool:
     return abs(now - person.seen_at) <= FRESH_SECONDS  # from the future: the clock was set back
 
 
-def _resolution(person: KnownPerson, now: float) -> Found | Missing:
+def _resolution(person: KnownPerson, now: float, installs: bool) -> Found | Missing:
     age = max(0.0, now - person.seen_at)
     step = TraceStep(f"directory ({person.source})", "disabled" if person.disabled else "found", age)
     if person.disabled:
         return Missing("person_disabled", "", (step,))
-    return _with_reference(person, step, now)
+    return _with_reference(person, step, now, installs)
 
 
-def _with_reference(person: KnownPerson, step: TraceStep, now: float) -> Found | Missing:
+def _with_reference(person: KnownPerson, step: TraceStep, now: float, installs: bool) -> Found | Missing:
     tenant = TenantId(person.tenant_id)
     if person.reference_active is None:
         return Found(Address(tenant, person.user_id, person.user_id), (step,))
@@ -313,7 +324,7 @@ def _with_reference(person: KnownPerson, step: TraceStep, now: float) -> Found |
         return Found(address, (step, TraceStep("reference", "found", age)))
     reason = person.inactive_reason or UNINSTALLED
     marked = abs(now - (person.reference_changed_at or 0.0))
-    if marked <= MARK_SECONDS:
+    if marked <= MARK_SECONDS and not (installs and reason == UNINSTALLED):
         return Missing(reason, "", (step, TraceStep("reference", reason, marked)))
     if reason == UNINSTALLED:  # the conversation went with the app
         address = replace(address, conversation_id=None)

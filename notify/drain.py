@@ -64,6 +64,7 @@ UPKEEPS_IN_A_CLAIM = 4
 LINGER_SECONDS = 1.0
 DATABASE_RETRY_SECONDS = 1.0
 EXPIRED_AT_ONCE = 500
+HEAL_SECONDS, HEAL_FAULT_SECONDS = 30.0, 2.0  # between two attempts that events set off
 UNCLEAR_MOST = 20  # unclear answers in a row after which the lane slows down to one at a time
 
 
@@ -112,8 +113,10 @@ class Drain:
         )
         self._pace = shop.channel.pace()
         self.pacer = pacer or _new_pacer(self._pace, shop.clocks.monotonic(), claim.learned.get("rate"))
-        self.gate = LaneGate(self.pacer, clock=shop.clocks.monotonic, left=self._left_the_gate)
-        self.feed = Feed(self, shop, self._ledger.key, opens=self._pace.opens, in_flight=self._pace.in_flight)
+        self.gate = LaneGate(
+            self.pacer, clock=shop.clocks.monotonic, left=self._left_the_gate, well=self._part_answered_well
+        )
+        self.feed = Feed(self, shop, self._ledger.key, self._pace)
         self._chore_gate = ChoreGate(
             self.gate, self.pacer, clock=shop.clocks.monotonic, busy=lambda: len(self.feed.ready) > 0
         )
@@ -127,6 +130,7 @@ class Drain:
         self._is_warm = False
         self._committed_at = 0.0
         self._unclear_in_a_row = 0
+        self._healed_at = float("-inf")
         self._abandoned = False
         self._wakeup = asyncio.Event()
         self._stopping = self._failed = False
@@ -531,26 +535,21 @@ class Drain:
             case Uncertain() | NotSent(Fault(reason="platform_unreachable")):
                 self._unclear_in_a_row += 1
                 if self._is_doubtful():
-                    self.hold_sends(None)
+                    self.hold(self._pace.send, None)
             case NotSent(fault) if fault.klass is FaultClass.CONFIGURATION or not fault.costs_attempt:
                 return
             case Sent() | Refused() | NotSent():
                 self._unclear_in_a_row = 0
-                self.answered_well()
+                self._answered_well()
             case _:
                 assert_never(outcome)
 
-    def hold_sends(self, retry_after: float | None) -> None:
-        """Nothing leaves for a while, longer each time until an answer is good; teaches nothing about the pace."""
-        until = self.pacer.hold(None, self._shop.clocks.monotonic(), retry_after, lesson=False)
-        log.warning(
-            "lane held",
-            extra={
-                "action": "lane_held",
-                "lane": str(self.lane),
-                "seconds": round(until - self._shop.clocks.monotonic(), 1),
-            },
-        )
+    def hold(self, bucket: str, retry_after: float | None) -> None:
+        """Let nothing of a bucket go for a while, longer each time until an answer is good; no lesson for the pace."""
+        now = self._shop.clocks.monotonic()
+        seconds = round(self.pacer.hold(bucket, now, retry_after, lesson=False) - now, 1)
+        details = {"lane": str(self.lane), "method": bucket, "seconds": seconds}
+        log.warning("lane held", extra={"action": "lane_held", **details})
 
     def apply(self, item: Item, event: machine.Event) -> None:
         """Run the machine and do what it asks; a changed stored state waits for the next commit."""
@@ -601,15 +600,26 @@ class Drain:
     # ------------------------------------------------------------------ how the lane stands
 
     def healed(self) -> None:
-        """Something happened that may have healed the lane (an install, a new token): try at once."""
-        self.pause.end()
-        self.feed.retry_now()
+        """Something happened that may have healed the lane (an install, a new token): try at once, not in a storm."""
+        self.feed.healings += 1
+        now = self._shop.clocks.monotonic()
+        if now - self._healed_at >= (HEAL_FAULT_SECONDS if self.pause.is_at_fault else HEAL_SECONDS):
+            self._healed_at = now
+            self.pause.end()
+            self.feed.retry_now()
         self.wake(everywhere=True)
 
-    def answered_well(self) -> None:
-        """The platform answered a call of the lane as it should: a pause is over."""
+    def _answered_well(self) -> None:
+        """The platform answered a send as it should: a pause is over."""
         self.pacer.send.went_well()
         self.pause.end()
+
+    def _part_answered_well(self, bucket: str) -> None:
+        """The same for a call that went through the gate."""
+        if self.pacer.bucket(bucket) is self.pacer.send:
+            self.pause.end()
+        else:
+            self.pause.beside_healed(bucket)
 
     def wake_pump(self) -> None:
         """Something is ready, or has to be written."""

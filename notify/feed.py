@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, assert_never
 import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.base import Address, Fault, FaultClass, NotSent, Refused, Repair, TenantId, TraceStep
+from adapters.base import Address, ChannelPace, Fault, FaultClass, Repair, TenantId
 from identity.answers import Found, Later, Missing, Resolution
 from identity.resolver import Placement
 from notify import delivery as machine
@@ -32,6 +32,7 @@ from notify.delivery import FINAL, OnUncertain, State, Verdict
 from notify.identities import identity_problem
 from notify.item import Item, OpenRequest, item_from_row
 from notify.ledger import Move
+from notify.opening import Openings
 from notify.pacing import FairQueue, Share
 from notify.texts import REASONS
 from storage import deliveries, failpoints
@@ -50,6 +51,7 @@ COLD_MOST = 1000  # e-mails in one round of look-ups
 BEGIN_AGAIN_SECONDS = 0.25  # between two readings from the oldest row, so that a storm of installs ends none of them
 RATE_WINDOW_SECONDS = 10.0
 LOOKUP_AGAIN_SECONDS = 30.0
+LOOK_UPS = "look-ups"
 MEMORY_MOST = 20_000  # deliveries of one lane in memory
 NO_INSTALLATION_SECONDS = 60.0  # an install wakes the lane at once; this is the slow way
 NO_INSTALLATION = Fault(
@@ -63,12 +65,11 @@ NOT_HERE = ("person_not_found", "guest_not_supported", "person_disabled")  # ano
 class Feed:
     """The stock of one drain."""
 
-    def __init__(self, drain: Drain, shop: Workshop, key: Key, *, opens: bool, in_flight: int) -> None:
+    def __init__(self, drain: Drain, shop: Workshop, key: Key, pace: ChannelPace) -> None:
         self._drain = drain
         self._shop = shop
         self._key = key
-        self._opens = opens
-        self._chunk = max(CHUNK, 4 * in_flight)
+        self._chunk = max(CHUNK, 4 * pace.in_flight)
         self.ready: FairQueue[Item] = FairQueue()
         self.chores_wanted = asyncio.Event()
         self._held: dict[str, Item] = {}
@@ -79,14 +80,13 @@ class Feed:
         self._unresolved: list[Item] = []
         self._cold: dict[str, list[Item]] = defaultdict(list)
         self._looking_up: asyncio.Task[None] | None = None
-        self._opening: set[asyncio.Task[None]] = set()
-        self._open_slots = asyncio.Semaphore(in_flight)
+        self.openings = Openings(drain, self, shop, opens=pace.opens, send_bucket=pace.send)
         self._forgetting: set[asyncio.Task[None]] = set()
         self._later: list[tuple[float, int, Item]] = []
         self._ticket = itertools.count()
         self._moves: list[Move] = []
         self._hunger = asyncio.Event()
-        self._healings = 0
+        self.healings = 0
         self._began_at = float("-inf")
         self._begin_again_at: float | None = None
 
@@ -114,9 +114,15 @@ class Feed:
         self.chores_wanted.set()
         self._hunger.set()
 
+    def enqueue(self, item: Item) -> None:
+        """A delivery that only waits for its turn."""
+        item.mark(stuck=False)
+        self.ready.add(item.request.client_id, item.request.id, item.request.total, item)
+        self._drain.wake_pump()
+
     def put_back(self, item: Item) -> None:
         """A delivery whose intent was not committed keeps its place."""
-        _mark(item, stuck=False)
+        item.mark(stuck=False)
         self.ready.put_back(item.request.client_id, item.request.id, item.request.total, item)
         self._drain.wake_pump()
 
@@ -125,10 +131,10 @@ class Feed:
         now = self._shop.clocks.wall()
         due = item.delivery.next_at or now
         if due > now:
-            _mark(item, stuck=True)
+            item.mark(stuck=True)
             heapq.heappush(self._later, (due, next(self._ticket), item))
         elif item.delivery.state is State.ACCEPTED:
-            _mark(item, stuck=False)
+            item.mark(stuck=False)
             self._unresolved.append(item)
         else:
             self.put_back(item)
@@ -138,7 +144,7 @@ class Feed:
         """A delivery is final and written, or belongs to another lane now."""
         if self._held.pop(item.id, None) is None:
             return
-        _mark(item, stuck=False)
+        item.mark(stuck=False)
         request = item.request
         request.loaded -= 1
         request.remaining -= 1
@@ -183,7 +189,6 @@ class Feed:
 
     def retry_now(self) -> None:
         """Something was healed: what waits for a later moment is tried at once."""
-        self._healings += 1
         waiting, self._later = self._later, []
         for _, _, item in waiting:
             if item.delivery.state not in FINAL:
@@ -225,7 +230,7 @@ class Feed:
             await self._stop_helpers()
 
     async def _stop_helpers(self) -> None:
-        helpers = [*self._opening, *self._forgetting, *([self._looking_up] if self._looking_up else [])]
+        helpers = [*self.openings.running, *self._forgetting, *([self._looking_up] if self._looking_up else [])]
         for task in helpers:
             task.cancel()
         await asyncio.gather(*helpers, return_exceptions=True)
@@ -368,7 +373,7 @@ class Feed:
 
     def _admit(self, item: Item) -> None:
         if item.delivery.state is State.READY and item.delivery.address is not None:
-            self._make_ready(item)
+            self.openings.make_ready(item)
         else:
             item.delivery = replace(item.delivery, state=State.ACCEPTED, address=None)
             self._unresolved.append(item)
@@ -407,7 +412,7 @@ class Feed:
         """From what is stored; what is not stored goes to the look-ups."""
         for item in items:
             if item.elsewhere is not None:
-                self._not_here(item, item.elsewhere)
+                self.not_here(item, item.elsewhere)
         items = [item for item in items if item.elsewhere is None]
         askable = [item for item in items if item.delivery.state is State.ACCEPTED and not self._is_hopeless(item)]
         by_mail = [item for item in askable if item.request.identity_type == "resolve"]
@@ -426,7 +431,7 @@ class Feed:
             for item in by_mail:
                 resolution = known.get(item.row.identity)
                 if resolution is None:
-                    _mark(item, stuck=True)
+                    item.mark(stuck=True)
                     self._cold[item.row.identity].append(item)
                 else:
                     self._resolved(item, resolution)
@@ -449,9 +454,9 @@ class Feed:
         match resolution:
             case Found(address):
                 self._drain.apply(item, machine.Resolved(address))
-                self._make_ready(item)
+                self.openings.make_ready(item)
             case Missing(reason, remedy):
-                self._not_here(item, _verdict(reason, remedy))
+                self.not_here(item, _verdict(reason, remedy))
             case Later(retry_after, fault):
                 self._postpone(item, retry_after, fault)
             case _:
@@ -461,14 +466,14 @@ class Feed:
         """The platform could not be asked about this person now; others go on."""
         self._drain.apply(item, machine.LookupPostponed(retry_after, replace(fault, klass=FaultClass.NOT_SENT)))
         if fault.klass is FaultClass.CONFIGURATION:
-            self._drain.pause.lookups_at_fault(fault)
+            self._drain.pause.beside(LOOK_UPS, fault)
         self.again(item)
 
     async def _place(self, by_mail: Sequence[Item], by_id: Sequence[Item]) -> None:
         """The entry lane: decide which tenant's lane a delivery belongs to."""
         resolver, lane = self._shop.resolver, self._drain.lane
         placements: dict[str, Placement] = {}
-        healings = self._healings
+        healings = self.healings
         if by_mail:
             placements |= await resolver.choose_tenant(lane, [item.row.identity for item in by_mail])
         if by_id:
@@ -480,7 +485,7 @@ class Feed:
                 self._move(item, placement.tenants[0], placement.tenants[1:])
             else:
                 item.trace.clear()
-                if self._healings != healings:  # an install came while we read that there is none
+                if self.healings != healings:  # an install came while we read that there is none
                     self._unresolved.append(item)
                     continue
                 self._drain.pause.begin(NO_INSTALLATION)
@@ -518,77 +523,11 @@ class Feed:
     def _answer(self, asked: dict[str, list[Item]], answers: Mapping[str, Resolution]) -> None:
         for address, resolution in answers.items():
             if not isinstance(resolution, Later) and not _is_unconfirmed(resolution):
-                self._drain.pause.lookups_healed()
+                self._drain.pause.beside_healed(LOOK_UPS)
             for item in asked.pop(address, ()):
                 self._resolved(item, resolution)
 
-    # ------------------------------------------------------------------ opening
-
-    def _make_ready(self, item: Item) -> None:
-        address = item.delivery.address
-        if self._opens and address is not None and address.conversation_id is None:
-            _mark(item, stuck=True)
-            task = self._drain.spawn(self._open(item, address))
-            self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
-            return
-        self._to_the_queue(item)
-
-    def _to_the_queue(self, item: Item) -> None:
-        _mark(item, stuck=False)
-        self.ready.add(item.request.client_id, item.request.id, item.request.total, item)
-        self._drain.wake_pump()
-
-    async def _try_open(self, item: Item, address: Address) -> Address | NotSent | Refused:
-        try:
-            return await self._shop.channel.open(self._drain.lane.bot, address, self._drain.gate)
-        except Exception as error:
-            log.exception("adapter failed", extra={"action": "adapter_failed", "delivery": item.id})
-            fault = Fault(FaultClass.NOT_SENT, "platform_unreachable", "", "internal_error", type(error).__name__)
-            return NotSent(fault, LOOKUP_AGAIN_SECONDS)
-
-    async def _open(self, item: Item, address: Address) -> None:
-        """Complete an address so that one call reaches it. Repeatable, so it needs no intent."""
-        async with self._open_slots:
-            if self._drain.pause.current is not None:
-                await self._drain.pause.until_probe()
-            opened = await self._try_open(item, address)
-        failpoints.reach("resolve.opened")
-        if item.delivery.state is not State.READY:
-            return
-        match opened:
-            case Address():
-                item.delivery = replace(item.delivery, address=opened)
-                self._to_the_queue(item)
-                self._drain.answered_well()
-            case NotSent(fault, retry_after):
-                self._not_opened(item, fault, retry_after)
-            case Refused(fault):
-                item.trace.append(_refused_step(fault))
-                self._drain.answered_well()
-                self._not_here(item, Verdict(fault.reason, fault.code, fault.detail, fault.remedy))
-            case _:
-                assert_never(opened)
-        self._drain.wake_pump()
-
-    def _not_opened(self, item: Item, fault: Fault, retry_after: float | None) -> None:
-        """Nothing was opened: the lane's fault pauses it, the platform's silence holds it, a person's trouble waits."""
-        if fault.klass is FaultClass.CONFIGURATION:
-            self._drain.pause.begin(fault)
-        elif not fault.costs_attempt:
-            self._drain.hold_sends(retry_after)
-        else:
-            item.openings += 1
-        if item.openings >= self._shop.policy.max_attempts:
-            last = Verdict("gave_up", fault.code or fault.reason, fault.detail, fault.remedy)
-            self._drain.apply(item, machine.NotReachable(last))
-            return
-        growing = machine.backoff(item.openings, self._shop.policy, self._shop.clocks.jitter())
-        wait = max(retry_after or 0.0, growing)
-        self._drain.apply(item, machine.LookupPostponed(wait, replace(fault, klass=FaultClass.NOT_SENT)))
-        self.again(item)
-
-    def _not_here(self, item: Item, verdict: Verdict) -> None:
+    def not_here(self, item: Item, verdict: Verdict) -> None:
         """This tenant cannot reach the person; the next candidate is asked, the last one's answer is final."""
         rest = _candidates(item)
         if rest and verdict.reason in NOT_HERE:
@@ -603,13 +542,6 @@ class Feed:
     def goes_elsewhere(self, item: Item, fault: Fault) -> bool:
         """Whether another tenant is still to be asked about a delivery that this one refused on the wire."""
         return fault.reason in NOT_HERE and bool(_candidates(item))
-
-
-def _mark(item: Item, *, stuck: bool) -> None:
-    """Note whether a delivery waits for something else than its turn, so that others are loaded beside it."""
-    if item.stuck is not stuck:
-        item.stuck = stuck
-        item.request.stuck += 1 if stuck else -1
 
 
 def _rate(moments: deque[float], now: float) -> float:
@@ -644,10 +576,6 @@ def _best_known(item: Item, reason: str, remedy: str) -> tuple[str, str]:
 def _is_unconfirmed(resolution: Found | Missing) -> bool:
     """Whether the platform could not be asked, and what is stored was used instead."""
     return any("unconfirmed" in step.result for step in resolution.trace)
-
-
-def _refused_step(fault: Fault) -> TraceStep:
-    return TraceStep("conversation", f"refused: {fault.reason} ({fault.code})", 0.0)
 
 
 def _candidates(item: Item) -> list[str]:

@@ -15,15 +15,22 @@ CHORE_SHARE_SECONDS = 1.0
 class LaneGate:
     """Implements adapters.base.Gate for look-ups and conversations being opened; `clock` is monotonic seconds.
 
-    `left` is told each time somebody leaves the queue for the send bucket, and whether their call went.
+    `left` is told each time somebody leaves the queue for the send bucket, and whether their call went; `well` of each
+    bucket whose call was answered as it should be.
     """
 
     def __init__(
-        self, pacer: Pacer, *, clock: Callable[[], float], left: Callable[[bool], None] = lambda _went: None
+        self,
+        pacer: Pacer,
+        *,
+        clock: Callable[[], float],
+        left: Callable[[bool], None] = lambda _went: None,
+        well: Callable[[str], None] = lambda _bucket: None,
     ) -> None:
         self._pacer = pacer
         self._clock = clock
         self._left = left
+        self._well = well
         self._waiting: Counter[int] = Counter()
 
     async def enter(self, bucket: str) -> None:
@@ -45,6 +52,11 @@ class LaneGate:
     def throttled(self, bucket: str, retry_after: float | None) -> None:
         """The platform answered 429 to a call of this bucket."""
         self._pacer.hold(bucket, self._clock(), retry_after, lesson=True)
+
+    def went_well(self, bucket: str) -> None:
+        """The platform answered a call of this bucket as it should."""
+        self._pacer.bucket(bucket).went_well()
+        self._well(bucket)
 
     @property
     def others_wait_for_send_bucket(self) -> bool:
@@ -75,3 +87,7 @@ class ChoreGate:
     def throttled(self, bucket: str, retry_after: float | None) -> None:
         """The platform answered 429 to a chore's call."""
         self._gate.throttled(bucket, retry_after)
+
+    def went_well(self, bucket: str) -> None:
+        """A chore's call was answered as it should be."""
+        self._gate.went_well(bucket)

@@ -55,6 +55,12 @@ class Item:
     def id(self) -> str:
         return self.row.id
 
+    def mark(self, *, stuck: bool) -> None:
+        """Note whether it waits for something else than its turn, so that others are loaded beside it."""
+        if self.stuck is not stuck:
+            self.stuck = stuck
+            self.request.stuck += 1 if stuck else -1
+
 
 def item_from_row(row: QueuedRow, request: OpenRequest, lane: Lane, prepared: object, *, term: int) -> Item:
     """Take a stored delivery up where it was left."""

@@ -25,6 +25,7 @@ from notify.windows import Windows
 
 HOLD_BASE = 2.0  # a 429 without Retry-After: Microsoft's sample waits 2 s to 20 s, exponentially
 HOLD_CAP = 60.0
+HOLD_FORGOTTEN = 300.0  # after a hold has ended: the next one begins small again
 RISE_EVERY = 60.0
 RISE_BY = 0.05  # of the start rate
 FALL_TO = 0.9
@@ -78,6 +79,8 @@ class Bucket:
 
     def hold(self, now: float, retry_after: float | None) -> float:
         """Let nothing go for `retry_after` seconds (None: exponential); returns the moment it ends."""
+        if now >= self.not_before + HOLD_FORGOTTEN:
+            self._holds = 0
         if now >= self.not_before:
             self._holds += 1
         exponent = min(max(self._holds - 1, 0), 30)

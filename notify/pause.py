@@ -28,10 +28,10 @@ class LanePause:
         self._now = now
         self._changed = changed
         self._resumed = asyncio.Event()
-        self._lookup_fault: str | None = None
-        self.current = found
+        self._beside: dict[str, lanes.Pause] = {}
+        self.current = None if found is None or _is_beside(found) else found
         self.unwritten: lanes.Pause | None = None
-        self.unwritten_end = False
+        self.unwritten_end = found is not None and self.current is None  # whoever finds it again writes it again
 
     @property
     def is_unwritten(self) -> bool:
@@ -56,10 +56,10 @@ class LanePause:
         """The fault is healed, if there was one."""
         if self.current is None:
             return
-        self.current, self.unwritten, self.unwritten_end = None, None, True
+        self.current = None
         self._resumed.set()
         log.info("lane resumed", extra={"action": "lane_resumed", "lane": str(self._lane)})
-        self._changed()
+        self._show_beside()
 
     async def until_probe(self) -> None:
         """Wait until a paused lane may try again."""
@@ -82,20 +82,34 @@ class LanePause:
         if not self.is_unwritten:
             self.unwritten, self.unwritten_end = pause, ended
 
-    def lookups_at_fault(self, fault: Fault) -> None:
-        """Look-ups are misconfigured: shown as a pause of the lane, while known people are still reached."""
-        if self.current is None and self._lookup_fault != fault.reason:
-            now = self._now()
-            self._lookup_fault = fault.reason
-            self.unwritten = lanes.Pause(fault.reason, fault.code[:255], fault.remedy, now, now, 0)
-            details = {"lane": str(self._lane), "reason": fault.reason, "code": fault.code}
-            log.error("look-ups misconfigured", extra={"action": "lookups_paused", **details})
+    def beside(self, what: str, fault: Fault) -> None:
+        """Look-ups or installs are misconfigured: shown as a pause, while everybody else is still reached."""
+        known = self._beside.get(what)
+        if known is not None and known.reason == fault.reason:
+            return
+        now = self._now()
+        self._beside[what] = lanes.Pause(fault.reason, fault.code[:255], fault.remedy, now, now, 0)
+        details = {"lane": str(self._lane), "what": what, "reason": fault.reason, "code": fault.code}
+        log.error("a part of the lane is misconfigured", extra={"action": "lane_part_paused", **details})
+        self._show_beside()
+
+    def beside_healed(self, what: str) -> None:
+        """A call of this kind was answered as it should be."""
+        if self._beside.pop(what, None) is not None:
+            self._show_beside()
+
+    @property
+    def is_at_fault(self) -> bool:
+        """Whether the lane or a part of it waits to be healed."""
+        return self.current is not None or bool(self._beside)
+
+    def _show_beside(self) -> None:
+        if self.current is None:
+            shown = next(iter(self._beside.values()), None)
+            self.unwritten, self.unwritten_end = shown, shown is None
             self._changed()
 
-    def lookups_healed(self) -> None:
-        """A look-up was answered."""
-        if self._lookup_fault is not None:
-            self._lookup_fault = None
-            if self.current is None:
-                self.unwritten, self.unwritten_end = None, True
-                self._changed()
+
+def _is_beside(pause: lanes.Pause) -> bool:
+    """Whether a stored pause held a part of the lane only: nothing had to be probed."""
+    return pause.probe_at <= pause.paused_at

@@ -22,6 +22,7 @@ POINTS: Final[Mapping[str, str]] = {
     "lane.recovered": "what a former owner left in flight was marked uncertain",
     "resolve.known": "stored addresses were read; nothing is written about it",
     "resolve.learned": "a look-up's answers are in the directory, the deliveries do not have their address yet",
+    "teams.installed": "the app was installed for a person, their conversation is not known yet",
     "resolve.opened": "the platform opened a conversation, the delivery does not have it yet",
     "lane.moved": "deliveries were handed to their tenant's lane, which does not know yet",
     "intent.before_commit": "intents are written, not committed; nothing is on the wire",

@@ -24,11 +24,13 @@ from adapters.base import (
     FaultClass,
     Gate,
     MethodPace,
+    Note,
     NotSent,
     Outcome,
     Refused,
     Sent,
     Uncertain,
+    unheard,
 )
 from adapters.ids import readable
 from adapters.slack import faults, limits
@@ -121,7 +123,7 @@ class SlackChannel:
     async def warm(self, bot: BotId) -> None:
         """Nothing: a token comes with its installation."""
 
-    async def open(self, bot: BotId, address: Address, gate: Gate) -> Address | NotSent | Refused:
+    async def open(self, bot: BotId, address: Address, gate: Gate, note: Note = unheard) -> Address | NotSent | Refused:
         """Nothing to open: the user id is enough."""
         return address
 

@@ -36,6 +36,7 @@ class TeamsApp:
     certificate: Certificate | None = None
     catalog_app_id: str | None = None
     graph: bool = True  # people may be looked up by Graph
+    installs: bool = False  # the app may be installed for people by Graph
 
     def __post_init__(self) -> None:
         """Refuse what would switch authentication off or could never get a token."""
@@ -81,3 +82,4 @@ class TeamsPace:
     in_flight: int = 32
     graph_batches_per_second: float = 10.0
     graph_burst: float = 5.0
+    installs_per_second: float = 28.0

@@ -21,6 +21,9 @@ MESSAGE_BYTES: Final = 100 * 1024
 ANSWER_SECONDS: Final = 10.0
 """The platform gives a bot up after 15 seconds (learn.microsoft.com `azure/bot-service/bot-builder-basics`)."""
 
+SEND_BUCKET: Final = "connector"
+"""The lane's name for everything that REQUESTS_PER_SECOND counts."""
+
 GRAPH_BATCH_REQUESTS: Final = 20
 """Requests in one $batch (json-batching.md)."""
 

@@ -24,12 +24,12 @@ from adapters.ids import MAX_EMAIL, MAX_NAME, readable, words
 from adapters.teams import faults
 from adapters.teams.bots import TeamsBots
 from adapters.teams.connector import Answered, ServiceUrlRefused, result_of
+from adapters.teams.limits import SEND_BUCKET
 from adapters.teams.tokens import TokenUnavailable
 from storage import directory, references
 from storage.directory import Person
 from storage.engine import Database
 
-BUCKET: Final = "connector"
 CHANNEL: Final = ChannelName.MSTEAMS.value
 MAX_TRIES: Final = 8
 FIRST_WAIT: Final = 5.0
@@ -64,7 +64,7 @@ class MemberChore:
             client = await known.pool.create(str(chore.detail["service_url"]), self._bots.endpoints.bot_issuer)
         except ServiceUrlRefused:
             return ChoreDone("service url not allowed")
-        await gate.enter(BUCKET)
+        await gate.enter(SEND_BUCKET)
         try:
             raw = await result_of(client.conversations.get_conversation_member(conversation_id, user_id, raw=True))
         except TokenUnavailable as error:
@@ -80,7 +80,7 @@ class MemberChore:
         moment = datetime.fromtimestamp(self._now(), UTC)
         pause = parse_retry_after(answer.headers.get("Retry-After"), moment)
         if answer.status == 429:
-            gate.throttled(BUCKET, pause)
+            gate.throttled(SEND_BUCKET, pause)
         if fault.klass is FaultClass.REFUSED:
             return ChoreDone(fault.reason)
         return _again(chore, fault, pause)

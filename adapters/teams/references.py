@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final
 
-from adapters.base import Address, BotId, ChannelName
+from sqlalchemy.exc import SQLAlchemyError
+
+from adapters.base import Address, BotId, ChannelName, NotSent, Refused, Repair
 from adapters.teams.bots import TeamsBots
+from adapters.teams.faults import NO_SERVICE_URL
 from storage import installations, references
 from storage.engine import Database
 from storage.installations import Installation
 
+logger = logging.getLogger(__name__)
+
 CHANNEL: Final = ChannelName.MSTEAMS.value
+UNUSABLE: Final = ("app_not_installed", "blocked_by_recipient")
 GCC_SERVICE_URL: Final = "https://smba.infra.gcc.teams.microsoft.com/teams/"
 """Where `InvalidBotApiHost` sends a commercial bot whose tenant is in GCC (send-proactive-messages.md)."""
 
@@ -101,6 +108,31 @@ class TeamsReferences:
             if reference is not None and active:
                 await references.capture(tx, replace(reference, service_url=other), now)
         return True
+
+    async def learn_from(
+        self, bot: BotId, address: Address, outcome: NotSent | Refused, started: float
+    ) -> NotSent | Refused:
+        """Store what a refusal says about the reference before the drain resolves the person again."""
+        fault = outcome.fault
+        if fault.repair is Repair.SERVICE_URL:
+            moved = await self.keep(self.move(bot, address))
+            return outcome if moved else NotSent(replace(NO_SERVICE_URL, code=fault.code, detail=fault.detail))
+        if fault.repair is Repair.CONVERSATION:
+            await self.keep(self.forget_conversation(bot, address))
+        elif isinstance(outcome, Refused) and fault.reason in UNUSABLE:
+            await self.keep(self.deactivate(bot, address, fault.reason, started))
+        return outcome
+
+    async def keep(self, write: Awaitable[bool]) -> bool:
+        """Store what was learned; the platform's answer stands even if the database does not take it."""
+        try:
+            return await write
+        except (SQLAlchemyError, OSError) as error:
+            logger.warning(
+                "teams_reference_not_stored",
+                extra={"action": "teams_reference_not_stored", "code": type(error).__name__},
+            )
+            return False
 
     def _other_host(self, failed: str | None) -> str | None:
         urls = self._bots.service_urls

@@ -10,7 +10,7 @@ from functools import partial
 
 from simulator.teams import ids, odata
 from simulator.teams.apps import App
-from simulator.teams.errors import GraphError, bad_request, denied
+from simulator.teams.errors import GraphError, bad_request
 from simulator.teams.graph_call import GraphAnswer, GraphCall
 from simulator.teams.graph_users import account
 from simulator.teams.people import TeamsPerson
@@ -42,7 +42,7 @@ class GraphApps:
 
     def list_installed(self, call: GraphCall, person_id: str, base_url: str) -> GraphAnswer:
         """`GET /users/{id}/teamwork/installedApps`."""
-        call.needs(*_SELF, *_ANY_READ)
+        _needs(call, *_SELF, *_ANY_READ)
         call.allow_options("$filter", "$expand", "$select")
         person = account(call.tenant, person_id)
         expand = set(call.query.get("$expand", "").split(",")) - {""}
@@ -59,7 +59,7 @@ class GraphApps:
 
     def install(self, call: GraphCall, person_id: str) -> GraphAnswer:
         """`POST /users/{id}/teamwork/installedApps`."""
-        call.needs(*_SELF, *_ANY_WRITE)
+        _needs(call, *_SELF, *_ANY_WRITE)
         app = self._bound_app(call.body)
         person = account(call.tenant, person_id)
         self._check_may_install(call, app, person)
@@ -72,13 +72,13 @@ class GraphApps:
 
     def get_installed(self, call: GraphCall, person_id: str, place: str) -> GraphAnswer:
         """`GET /users/{id}/teamwork/installedApps/{installation}`."""
-        call.needs(*_SELF, *_ANY_READ)
+        _needs(call, *_SELF, *_ANY_READ)
         app, person = self._installed(call, person_id, place)
         return GraphAnswer(200, {"id": _installation(person, app)["id"]})
 
     def chat(self, call: GraphCall, person_id: str, place: str) -> GraphAnswer:
         """`GET /users/{id}/teamwork/installedApps/{installation}/chat`."""
-        call.needs(*_SELF, *_ANY_READ)
+        _needs(call, *_SELF, *_ANY_READ)
         app, person = self._installed(call, person_id, place)
         chat = self._state.conversation_of(app, person)
         body = {"id": chat.graph_id, "topic": None, "chatType": "oneOnOne", "tenantId": call.tenant.id}
@@ -86,10 +86,10 @@ class GraphApps:
 
     def uninstall(self, call: GraphCall, person_id: str, place: str) -> GraphAnswer:
         """`DELETE /users/{id}/teamwork/installedApps/{installation}`."""
-        call.needs(*_SELF, *_ANY_WRITE)
+        _needs(call, *_SELF, *_ANY_WRITE)
         app, person = self._installed(call, person_id, place)
         if not call.grant.roles.intersection(_ANY_WRITE) and app.app_id != call.grant.app_id:
-            raise denied()
+            raise _not_its_own(call, app)
         self._install(app, person, "remove")
         return GraphAnswer(204)
 
@@ -106,7 +106,7 @@ class GraphApps:
     def _check_may_install(self, call: GraphCall, app: App, person: TeamsPerson) -> None:
         roles = call.grant.roles
         if not roles.intersection(_ANY_WRITE) and app.app_id != call.grant.app_id:
-            raise denied()
+            raise _not_its_own(call, app)
         consenting = {role for role in roles if role.startswith(f"{_PREFIX}ReadWriteAndConsent")}
         if app.requires_consent and not consenting:
             raise GraphError(403, "Forbidden", "The app requires consent to resource-specific permissions.")
@@ -127,6 +127,22 @@ class GraphApps:
         if chat is None or not chat.installed:
             return False
         return app.app_id == call.grant.app_id or bool(call.grant.roles.intersection(_ANY_READ))
+
+
+def _needs(call: GraphCall, *roles: str) -> None:
+    """Teams' own part of Graph names the permissions that it misses, the directory's part does not."""
+    if not call.grant.roles.intersection(roles):
+        wanted, given = ", ".join(roles), ", ".join(sorted(call.grant.roles))
+        text = (
+            f"Missing role permissions on the request. API requires one of '{wanted}'. Roles on the request '{given}'."
+        )
+        raise GraphError(403, "Forbidden", text)
+
+
+def _not_its_own(call: GraphCall, app: App) -> GraphError:
+    """A Self permission is for the app whose manifest names the caller."""
+    text = f"AAD App Id '{call.grant.app_id}' is not allowed to manage the Teams App '{app.manifest_id}'"
+    return GraphError(403, "Forbidden", text)
 
 
 def _catalog_app(app: App) -> dict[str, object]:

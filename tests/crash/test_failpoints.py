@@ -15,7 +15,7 @@ from simulator.teams.people import tenant_id
 from storage.failpoints import POINTS
 from tests.crash.child import Servers
 from tests.crash.judge import IN_FLIGHT, Scene, blind_bot, hear_from_teams, mixed_people, one_bot, unconfirmed, verdict
-from tests.harness.herald import Herald, slack_oauth, teams_side
+from tests.harness.herald import CATALOG_APP_ID, Herald, bot, slack_oauth, teams_side
 from tests.harness.oracle import outcomes
 from tests.harness.platforms import CHANNELS, MSTEAMS, SLACK, Platforms, simulated
 
@@ -30,6 +30,7 @@ OWN_SCENES = {
     "lane.moved": "TestTwoTenants",
     "inbound.before_commit": "test_events.py",
     "inbound.committed": "test_events.py",
+    "teams.installed": "TestInstalling",
     "chore.done": "test_events.py",
     "migrate.before_commit": "test_schema.py",
     "purge.before_commit": "test_schema.py",
@@ -188,6 +189,23 @@ class TestTwoTenants:
 
             assert {"sent": 17, "refused": 1} == outcomes(record)
             assert [] == await verdict(scene, record, identities)
+
+
+class TestInstalling:
+    async def test_installed(self, processes: Servers, tmp_path: Path, database_url: str) -> None:
+        """X19: killed when the app was installed and its conversation not stored, everybody gets the message once."""
+        async with simulated(people=30) as platforms:
+            installing = bot(msteams=teams_side(catalog_app_id=CATALOG_APP_ID))
+            scene = Scene(MSTEAMS, platforms, processes, tmp_path, database_url, bots=[installing])
+            people = platforms.emails(12)
+            dying = scene.start("teams.installed:5")
+            request = await scene.post_while_alive(dying, people)
+            await dying.killed()
+
+            record = await scene.finish(request, people)
+
+            assert {"sent": 12} == outcomes(record)
+            assert [] == await verdict(scene, record, people)
 
 
 class TestResend:

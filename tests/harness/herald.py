@@ -66,7 +66,6 @@ def teams_side(**changes: Any) -> Json:
         "app_id": DEFAULT_APP_ID,
         "app_password": DEFAULT_PASSWORD,
         "tenant_id": tenant_id(0),
-        "catalog_app_id": CATALOG_APP_ID,
         **changes,
     }
 

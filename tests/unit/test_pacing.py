@@ -187,6 +187,14 @@ class TestHolds:
 
         assert bucket.hold(now, None) == now + 2.0
 
+    def test_a_hold_long_ago_is_forgotten(self) -> None:
+        """A bucket that is told of no success still begins small again, five minutes after its last hold."""
+        bucket = Bucket(MethodPace(10.0, 1.0), 0.0)
+        now = 0.0
+        for _ in range(4):
+            now = bucket.hold(now, None)
+        assert bucket.hold(now + 300.0, None) == now + 302.0
+
     def test_an_answer_during_a_hold(self) -> None:
         """A success that arrives while the bucket is held does not make the hold shorter than the first one."""
         bucket = Bucket(SLACK, 0.0)

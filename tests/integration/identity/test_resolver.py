@@ -34,6 +34,9 @@ class FreeGate:
     async def enter(self, bucket: str) -> None:
         """Without waiting."""
 
+    def went_well(self, bucket: str) -> None:
+        """Not looked at here."""
+
     def throttled(self, bucket: str, retry_after: float | None) -> None:
         """Nobody asks."""
 

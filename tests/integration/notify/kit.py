@@ -29,12 +29,14 @@ from adapters.base import (
     Looker,
     MayNotLook,
     MethodPace,
+    Note,
     NotSent,
     Outcome,
     Refused,
     Sent,
     TenantId,
     Uncertain,
+    unheard,
 )
 from identity.answers import LookupFailed, NoPerson, PersonAnswer
 from identity.email import normal_form
@@ -157,7 +159,7 @@ class Platform:
         """Wait for credentials, which a test may withhold."""
         await self.credentials.wait()
 
-    async def open(self, bot: BotId, address: Address, gate: Gate) -> Address | NotSent | Refused:
+    async def open(self, bot: BotId, address: Address, gate: Gate, note: Note = unheard) -> Address | NotSent | Refused:
         """Open a conversation, one call of the send bucket."""
         if address.conversation_id is not None:
             return address
@@ -165,8 +167,11 @@ class Platform:
         self.opened.append(address.user_id)
         if self.openings[address.user_id]:
             answer = self.openings[address.user_id].popleft()
+            if isinstance(answer, Refused):
+                gate.went_well("post")
             if not isinstance(answer, Address):
                 return answer
+        gate.went_well("post")
         return replace(address, conversation_id=f"a:{address.user_id}", service_url=SERVICE_URL)
 
     async def send(self, bot: BotId, address: Address, prepared: object, delivery: DeliveryId) -> Outcome:

@@ -115,12 +115,13 @@ class TestInstall:
         assert [_error(answer) for answer in answers] == [(403, "Forbidden")] * 3
 
     async def test_missing_permission(self, teams: Any) -> None:
-        """Without an install permission Graph denies the authorization."""
+        """Without an install permission Graph says which roles it misses."""
         app = await _app(teams, graph_permissions=["User.Read.All"])
         place = await _installs(teams, 0)
         answers = [await teams.graph("POST", place, _bind(app)), await teams.graph("GET", place)]
 
-        assert [_error(answer) for answer in answers] == [(403, "Authorization_RequestDenied")] * 2
+        assert [_error(answer) for answer in answers] == [(403, "Forbidden")] * 2
+        assert all("Missing role permissions" in answer.json["error"]["message"] for answer in answers)
 
     async def test_self_means_own_app(self, teams: Any) -> None:
         """A Self permission installs and sees the caller's own app only."""
@@ -131,7 +132,8 @@ class TestInstall:
         denied = await teams.graph("POST", await _installs(teams, 1), _bind(other))
         listed = (await teams.graph("GET", await _installs(teams, 0))).json["value"]
 
-        assert _error(denied) == (403, "Authorization_RequestDenied")
+        assert _error(denied) == (403, "Forbidden")
+        assert "is not allowed to manage" in denied.json["error"]["message"]
         assert listed == []
 
     async def test_consent(self, teams: Any) -> None:

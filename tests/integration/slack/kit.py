@@ -60,6 +60,9 @@ class OpenGate:
         self.entered.append(bucket)
         await asyncio.sleep(0)
 
+    def went_well(self, bucket: str) -> None:
+        """Not looked at here."""
+
     def throttled(self, bucket: str, retry_after: float | None) -> None:
         self.held.append((bucket, retry_after))
 

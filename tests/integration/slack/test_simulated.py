@@ -120,6 +120,9 @@ class BurstGate:
             await asyncio.Event().wait()
         self.left[bucket] -= 1
 
+    def went_well(self, bucket: str) -> None:
+        """Not looked at here."""
+
     def throttled(self, bucket: str, retry_after: float | None) -> None:
         self.held.append(bucket)
 

@@ -187,6 +187,9 @@ class FakeGate:
         """Count the call."""
         self.entered.append(bucket)
 
+    def went_well(self, bucket: str) -> None:
+        """Not looked at here."""
+
     def throttled(self, bucket: str, retry_after: float | None) -> None:
         """Remember the pause."""
         self.pauses.append((bucket, retry_after))
