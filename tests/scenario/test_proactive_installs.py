@@ -1,4 +1,4 @@
-"""People who do not have the Teams app: it is installed for them, in the cheapest order, and what forbids it is named."""
+"""People without the Teams app: it is installed for them, in the cheapest order, and what forbids it is named."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class TestReached:
         assert before == 0
         assert outcomes(first) == outcomes(second) == {"sent": PEOPLE // 2}
         assert steps(second, people[-1], "conversation")[-1] == "created"
-        assert lies(first, await platforms.messages(MSTEAMS)) == lies(second, await platforms.messages(MSTEAMS)) == []
+        assert len(await platforms.messages(MSTEAMS)) == PEOPLE
 
     async def test_chat_is_shown(self, herald: Herald, platforms: Platforms) -> None:
         """Where creating is refused for somebody who has the app, Graph shows the chat."""
@@ -98,7 +98,7 @@ class TestReached:
 
         assert outcomes(record) == {"sent": 4}
         assert await installs(platforms) == 8
-        assert lies(record, await platforms.messages(MSTEAMS)) == []
+        assert len(await platforms.messages(MSTEAMS)) == 8
 
     async def test_looks_into_the_catalog(self, platforms: Platforms, starting: Starting) -> None:
         """With install alone the app is found in the tenant's catalog, once."""
@@ -154,7 +154,7 @@ class TestForbidden:
     async def test_set_up_wrongly(
         self, herald: Herald, platforms: Platforms, change: dict[str, Any], reason: str, word: str
     ) -> None:
-        """What an administrator must mend is shown, fails nobody, and holds nobody who has the app; then all are sent."""
+        """What an administrator must mend is shown, fails nobody, and holds nobody who has the app."""
         people = platforms.emails(6)
         await platforms.teams_install(people[:3])
         await herald.idle()
@@ -187,7 +187,7 @@ class TestForbidden:
         assert outcomes(record) == {"sent": 6}
         assert {entry["details"]["attempts"] for entry in record["statusLogs"]} == {1}
 
-    @pytest.mark.parametrize("fault", [{"status": 503}, {"action": "reset"}], ids=["503", "reset"])
+    @pytest.mark.parametrize("fault", [{"status": 503}, {"drop": "before"}], ids=["503", "reset"])
     async def test_graph_is_down(self, herald: Herald, platforms: Platforms, fault: dict[str, Any]) -> None:
         """While Graph is down people with the app are reached, and the others as soon as it is back."""
         people = platforms.emails(6)

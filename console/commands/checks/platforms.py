@@ -22,6 +22,12 @@ ENTRA_REMEDIES = {
 }
 # learn.microsoft.com/graph/permissions-reference; the first one lets Graph look people up by every address
 PEOPLE_ROLES = ("User.Read.All", "Directory.Read.All", "User.ReadBasic.All")
+INSTALL_ROLES = (
+    "TeamsAppInstallation.ReadWriteSelfForUser.All",
+    "TeamsAppInstallation.ReadWriteAndConsentSelfForUser.All",
+)
+INSTALL_ANY_ROLES = ("TeamsAppInstallation.ReadWriteForUser.All", "TeamsAppInstallation.ReadWriteAndConsentForUser.All")
+CATALOG_ROLES = ("AppCatalog.Read.All", "AppCatalog.ReadWrite.All")
 # https://docs.slack.dev/reference/methods/auth.test, errors
 SLACK_REMEDIES = {
     "invalid_auth": "the token is wrong: copy the Bot User OAuth Token again",
@@ -67,21 +73,23 @@ class TeamsProbe:
             return [trouble]
         found = [ok(subject, "Entra gives the bot its token")]
         if self.app.graph:
-            found.append(await self._graph())
+            found += await self._graph()
         return found
 
     def _bot_tenant(self) -> str:
         single = self.app.app_type == "SingleTenant" and self.app.tenant_id
         return single or self.endpoints.multi_tenant_login
 
-    async def _graph(self) -> Finding:
+    async def _graph(self) -> list[Finding]:
         subject = f"{self.bot_name}, Graph"
         if self.app.tenant_id is None:
-            return warn(subject, "not tried: no tenant_id", "each tenant's admin must consent to the permissions")
+            return [warn(subject, "not tried: no tenant_id", "each tenant's admin must consent to the permissions")]
         token, trouble = await self._token(self.app.tenant_id, self.endpoints.graph_audience)
         if trouble is not None:
-            return trouble
-        return graph_permissions(subject, _roles(token))
+            return [trouble]
+        roles = _roles(token)
+        installs = [install_permissions(subject, roles, self.app.catalog_app_id)] if self.app.installs else []
+        return [graph_permissions(subject, roles), *installs]
 
     async def _token(self, tenant: str, audience: str) -> tuple[str, Finding | None]:
         subject, url = f"{self.bot_name}, Teams", f"{self.endpoints.entra_login}/{tenant}/oauth2/v2.0/token"
@@ -121,6 +129,19 @@ def graph_permissions(subject: str, roles: frozenset[str]) -> Finding:
         remedy = f"grant {PEOPLE_ROLES[0]}: {people} finds nobody by an alias or a second address"
         return warn(subject, people, remedy)
     return ok(subject, people)
+
+
+def install_permissions(subject: str, roles: frozenset[str], catalog_app_id: str | None) -> Finding:
+    """Whether the app may install itself for people."""
+    role = next((role for role in (*INSTALL_ROLES, *INSTALL_ANY_ROLES) if role in roles), None)
+    if role is None:
+        remedy = f"grant the application permission {INSTALL_ROLES[0]} with admin consent, or set install = false"
+        return fail(subject, "may not install the app for people", remedy)
+    if catalog_app_id is None and not roles.intersection(CATALOG_ROLES):
+        return fail(subject, "may not read the app catalog", f"set catalog_app_id, or grant {CATALOG_ROLES[0]}")
+    if role in INSTALL_ANY_ROLES:
+        return warn(subject, role, f"{INSTALL_ROLES[0]} is enough: it installs this app and no other")
+    return ok(subject, role)
 
 
 @dataclass(frozen=True, slots=True)

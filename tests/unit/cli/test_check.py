@@ -227,6 +227,31 @@ class TestPlatforms:
 
         assert line in (await shell.run_beside("check")).stdout
 
+    @pytest.mark.parametrize(
+        ("roles", "line"),
+        [
+            (["User.Read.All"], "fail People team, Graph: may not install the app for people"),
+            (
+                ["TeamsAppInstallation.ReadWriteSelfForUser.All"],
+                "fail People team, Graph: may not read the app catalog",
+            ),
+            (
+                ["TeamsAppInstallation.ReadWriteForUser.All", "AppCatalog.Read.All"],
+                "warn People team, Graph: TeamsAppInstallation.ReadWriteForUser.All",
+            ),
+            (
+                ["TeamsAppInstallation.ReadWriteSelfForUser.All", "AppCatalog.Read.All"],
+                "ok   People team, Graph: TeamsAppInstallation.ReadWriteSelfForUser.All",
+            ),
+        ],
+    )
+    async def test_install_permissions(self, shell: Shell, platforms: Platforms, roles: list[str], line: str) -> None:
+        """Where the app is to be installed for people, the permissions for it are looked over."""
+        shell.text = shell.text.replace('tenant_id = "7e4a', 'install = true\ntenant_id = "7e4a')
+        platforms.graph = {"access_token": graph_token("User.Read.All", *roles)}
+
+        assert line in (await shell.run_beside("check")).stdout
+
     async def test_graph_off(self, shell: Shell, platforms: Platforms) -> None:
         """Without Graph in the settings it is not asked."""
         shell.text = shell.text.replace('tenant_id = "7e4a', 'graph = false\ntenant_id = "7e4a')
