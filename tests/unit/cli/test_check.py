@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 ROLES = ["User.Read.All", "TeamsAppInstallation.ReadWriteSelfForUser.All"]
 
 
+INSTALL = "TeamsAppInstallation.ReadWriteSelfForUser.All"
+
+
 def graph_token(*roles: str) -> str:
     return jwt.encode({"roles": list(roles)}, "k" * 32, algorithm="HS256")
 
@@ -240,8 +243,8 @@ class TestPlatforms:
                 "warn People team, Graph: TeamsAppInstallation.ReadWriteForUser.All",
             ),
             (
-                ["TeamsAppInstallation.ReadWriteSelfForUser.All", "AppCatalog.Read.All"],
-                "ok   People team, Graph: TeamsAppInstallation.ReadWriteSelfForUser.All",
+                [INSTALL, "AppCatalog.Read.All"],
+                f"ok   People team, Graph: {INSTALL}",
             ),
         ],
     )
