@@ -29,7 +29,7 @@ from identity.answers import Found, Later, Missing, Resolution
 from identity.resolver import Placement
 from notify import delivery as machine
 from notify.delivery import FINAL, OnUncertain, State, Verdict
-from notify.identities import identity_problem
+from notify.identities import INVALID, identity_problem
 from notify.item import Item, OpenRequest, item_from_row
 from notify.ledger import Move
 from notify.pacing import FairQueue, Share
@@ -57,7 +57,8 @@ NO_INSTALLATION = Fault(
 )
 
 
-NOT_HERE = ("person_not_found", "guest_not_supported", "person_disabled")  # another tenant may know them better
+# another tenant may know them better
+NOT_HERE = ("person_not_found", "guest_not_supported", "person_disabled", "person_unlicensed")
 
 
 class Feed:
@@ -437,10 +438,10 @@ class Feed:
         if item.delivery.deadline_at <= self._shop.clocks.wall():
             self._drain.apply(item, machine.DeadlinePassed())
             return True
-        reason = identity_problem(self._drain.lane.channel, item.request.identity_type, item.row.identity)
-        if reason is not None:
-            self._drain.apply(item, machine.NotReachable(_verdict(reason, "")))
-        return reason is not None
+        remedy = identity_problem(self._drain.lane.channel, item.request.identity_type, item.row.identity)
+        if remedy is not None:
+            self._drain.apply(item, machine.NotReachable(_verdict(INVALID, remedy)))
+        return remedy is not None
 
     def _resolved(self, item: Item, resolution: Resolution) -> None:
         if item.delivery.state is not State.ACCEPTED:
@@ -647,7 +648,7 @@ def _is_unconfirmed(resolution: Found | Missing) -> bool:
 
 
 def _refused_step(fault: Fault) -> TraceStep:
-    return TraceStep("conversation", f"refused: {fault.reason} ({fault.code})", 0.0)
+    return TraceStep("conversation", fault.reason, 0.0, fault.code)
 
 
 def _candidates(item: Item) -> list[str]:

@@ -202,7 +202,8 @@ class TestToTheEnd:
             await server.closed(request)
             found = await row(database, request)
 
-        assert (found["state"], found["reason"], server.people.asked) == ("refused", "person_not_found", [])
+        assert (found["state"], found["reason"], server.people.asked) == ("refused", "identity_invalid", [])
+        assert found["remedy"] == "The identity holds a blank: an e-mail address has none."
 
     async def test_own_payload(self, database: Database) -> None:
         """The payload goes to the platform as it was accepted."""
