@@ -59,7 +59,7 @@ class Unlicensed:
     """The platform knows the person, and that their account has no licence for the channel."""
 
     person: Person
-    remedy: str
+    otherwise: NoPerson  # what they are to us without a conversation
 
 
 @dataclass(frozen=True, slots=True)

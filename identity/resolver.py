@@ -265,7 +265,7 @@ def _judged(answer: PersonAnswer, stored: Mapping[str, tuple[references.Referenc
     reference, is_live = stored.get(answer.person.user_id, (None, False))
     if is_live and reference is not None and reference.conversation_id is not None:
         return answer.person
-    return NoPerson("person_unlicensed", answer.remedy)
+    return answer.otherwise
 
 
 def _is_unasked(answer: Judged) -> bool:

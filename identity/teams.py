@@ -89,8 +89,8 @@ _REMEDIES: Final = {
     "person_disabled": "The account is deactivated in Entra.",
     "person_ambiguous": "Several accounts share this address; make it unique in Entra.",
     "guest_not_supported": "Guests cannot have the app; use the person's own tenant.",
+    "person_unlicensed": "Assign a licence that includes Microsoft Teams to the account.",
 }
-UNLICENSED: Final = "Assign a licence that includes Microsoft Teams to the account in the Microsoft 365 admin center."
 TEAMS_SERVICE: Final = "teamspaceapi"  # assignedPlan.service of every plan of Teams, in lower case
 USABLE_PLANS: Final = ("enabled", "warning")  # "available for normal use", the second in its period of grace
 
@@ -331,7 +331,7 @@ def _owner(address: str, users: Sequence[Mapping[str, Any]]) -> PersonAnswer:
     usable = [user for user in owners if not _is_disabled(user) and not _is_guest(user)]
     if len(usable) == 1:
         person = _person(usable[0], address)
-        return Unlicensed(person, UNLICENSED) if _is_unlicensed(usable[0]) else person
+        return Unlicensed(person, _nobody("person_unlicensed")) if _is_unlicensed(usable[0]) else person
     if usable:
         return _nobody("person_ambiguous")
     if any(not _is_disabled(user) for user in owners):

@@ -76,7 +76,7 @@ REASONS: Final[Mapping[str, Reason]] = {
         "Check that the person belongs to the workspace and is not a bot.",
     ),
     "blocked_by_recipient": Reason(
-        "The person has blocked the app", Who.USER, "Only the person can unblock the app, or write to it."
+        "The person has blocked the app", Who.USER, "The person can unblock the app, or write to it."
     ),
     "install_not_allowed": Reason(
         "The app may not be installed for this person",
