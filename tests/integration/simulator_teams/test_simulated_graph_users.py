@@ -59,7 +59,7 @@ class TestOne:
         } == {name: value for name, value in found.items() if not name.startswith("@")}
 
     async def test_plans(self, teams: Any) -> None:
-        """The plans of an account are shown when they are selected: Teams for all members unless changed, none for guests."""
+        """Selected, the plans of an account are shown: Teams for every member unless changed, none for guests."""
         member, other, guest = [await teams.person(number) for number in (0, 1, 97)]
         await teams.control("teams/people", {"person": other["id"], "teams_plan": "Suspended"}, "PATCH")
         plans = {}
