@@ -45,12 +45,21 @@ Resolution = Found | Missing | Later
 class NoPerson:
     """The platform knows nobody, or nobody usable, under the e-mail.
 
-    Reasons: person_not_found, person_disabled, person_ambiguous, guest_not_supported.
+    Reasons: person_not_found, person_disabled, person_ambiguous, guest_not_supported; Slack's table gives others.
     """
 
     reason: str
     remedy: str
     remember: bool = True  # keep as a miss in the directory
+    code: str = ""  # the platform's own word, where it said one
+
+
+@dataclass(frozen=True, slots=True)
+class Unlicensed:
+    """The platform knows the person, and that their account has no licence for the channel."""
+
+    person: Person
+    otherwise: NoPerson  # what they are to us without a conversation
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,8 @@ class LookupFailed:
     retry_after: float
 
 
-PersonAnswer = Person | NoPerson | NotAsked | LookupFailed
+Judged = Person | NoPerson | NotAsked | LookupFailed
+PersonAnswer = Judged | Unlicensed
 
 
 class PeopleSource(Protocol):

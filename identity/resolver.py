@@ -23,6 +23,7 @@ from typing import assert_never
 from adapters.base import Address, BotId, FaultClass, Gate, Lane, TenantId, TraceStep
 from identity.answers import (
     Found,
+    Judged,
     Later,
     LookupFailed,
     Missing,
@@ -31,6 +32,7 @@ from identity.answers import (
     PeopleSource,
     PersonAnswer,
     Resolution,
+    Unlicensed,
 )
 from storage import directory, installations, references
 from storage.directory import KnownPerson, Miss, Person
@@ -125,7 +127,7 @@ class Resolver:
     ) -> AsyncIterator[Mapping[str, Resolution]]:
         """Ask the platform; store what it says; answers come as they are known, each address once."""
         async for answers in self._source.find(lane.bot, lane.tenant, addresses, gate):
-            yield await self._learn(lane, answers)
+            yield await self._learn(lane, await self._judge(lane, answers))
 
     async def choose_tenant(self, lane: Lane, addresses: Sequence[str]) -> dict[str, Placement]:
         """For the entry lane: in which tenants each person should be looked for, the one that knows them first."""
@@ -178,7 +180,18 @@ class Resolver:
                     tx, bot_id=lane.bot, channel=lane.channel, tenant_id=lane.tenant, user_id=address.user_id
                 )
 
-    async def _learn(self, lane: Lane, answers: Mapping[str, PersonAnswer]) -> dict[str, Resolution]:
+    async def _judge(self, lane: Lane, answers: Mapping[str, PersonAnswer]) -> dict[str, Judged]:
+        """Whoever has no licence is nobody to write to, unless the platform gave us a conversation with them."""
+        doubted = [answer.person.user_id for answer in answers.values() if isinstance(answer, Unlicensed)]
+        stored: Mapping[str, tuple[references.Reference, bool]] = {}
+        if doubted:
+            async with self._database.read() as tx:
+                stored = await references.find(
+                    tx, bot_id=lane.bot, channel=lane.channel, tenant_id=lane.tenant, persons=doubted
+                )
+        return {email: _judged(answer, stored) for email, answer in answers.items()}
+
+    async def _learn(self, lane: Lane, answers: Mapping[str, Judged]) -> dict[str, Resolution]:
         now = self._now()
         people = {email: answer for email, answer in answers.items() if isinstance(answer, Person)}
         misses = [
@@ -223,19 +236,19 @@ class Resolver:
         known |= await self._kept(lane, unasked) if unasked else {}
         return {email: self._answer(lane, answer, known.get(email)) for email, answer in answers.items()}
 
-    def _answer(self, lane: Lane, answer: PersonAnswer, stored: Resolution | None) -> Resolution:
+    def _answer(self, lane: Lane, answer: Judged, stored: Resolution | None) -> Resolution:
         """The resolution that an answer of the platform comes to; `stored` is what the database makes of it."""
         source = self._source.name
         match answer:
-            case NoPerson(reason, remedy):
-                return Missing(reason, remedy, (TraceStep(source, reason, 0.0),))
+            case NoPerson(reason, remedy, _, code):
+                return Missing(reason, remedy, (TraceStep(source, reason, 0.0, code),))
             case NotAsked(remedy):
                 step = TraceStep(source, "not asked: look-ups are switched off")
                 if stored is not None:
                     return replace(stored, trace=(step, *stored.trace))
                 return Missing("person_not_found", remedy, (step, TraceStep("directory", "person_not_found")))
             case LookupFailed(fault, retry_after):
-                step = TraceStep(source, fault.reason, 0.0)
+                step = TraceStep(source, fault.reason, 0.0, fault.code)
                 if isinstance(stored, Found):
                     return replace(stored, trace=(step, *stored.trace))
                 return Later(retry_after, fault, (step,))
@@ -250,11 +263,23 @@ class Resolver:
                 assert_never(answer)
 
 
-_ABOUT_THE_OWNER = frozenset({"person_not_found", "person_disabled", "person_ambiguous", "guest_not_supported"})
+_ABOUT_THE_OWNER = frozenset(
+    {"person_not_found", "person_disabled", "person_ambiguous", "person_unlicensed", "guest_not_supported"}
+)
 """Answers that say to whom an e-mail leads; any other refusal says nothing about its owner."""
 
 
-def _is_unasked(answer: PersonAnswer) -> bool:
+def _judged(answer: PersonAnswer, stored: Mapping[str, tuple[references.Reference, bool]]) -> Judged:
+    """An answer about somebody without a licence, in the light of the conversations that we have."""
+    if not isinstance(answer, Unlicensed):
+        return answer
+    reference, is_live = stored.get(answer.person.user_id, (None, False))
+    if is_live and reference is not None and reference.conversation_id is not None:
+        return answer.person
+    return answer.otherwise
+
+
+def _is_unasked(answer: Judged) -> bool:
     """Whether the platform cannot be asked, now or ever; a pause or a failure is waited for instead."""
     return isinstance(answer, NotAsked) or (
         isinstance(answer, LookupFailed) and answer.fault.klass is FaultClass.CONFIGURATION

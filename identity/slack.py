@@ -173,7 +173,7 @@ class SlackPeople:
         if fault.klass is FaultClass.REFUSED:
             search.throttled = 0
             known = fault.reason == "person_not_found"
-            search.answer({address: NoPerson(fault.reason, fault.remedy, remember=known)})
+            search.answer({address: NoPerson(fault.reason, fault.remedy, known, fault.code)})
             return False
         search.asked.discard(address)
         search.failure = _failed(fault, failure.retry_after)

@@ -8,7 +8,8 @@ Asking in two phases would save calls and miss people who share an address.
 With only `User.ReadBasic.All` the aliases may not be filtered on: then by `mail`, fifteen addresses a filter, and
 whoever is not found by name of sign-in, one request each. The same for an address whose full filter Graph refuses:
 a refusal is no answer, and only an empty answer says that somebody does not exist.
-Sources: graph-docs `concepts/json-batching.md`, `concepts/aad-advanced-queries.md`, `user-list.md`.
+Sources: graph-docs `concepts/json-batching.md`, `concepts/aad-advanced-queries.md`, `user-list.md`,
+`resources/assignedplan.md`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from adapters.teams.bots import TeamsBots
 from adapters.teams.faults import CREDENTIALS_REJECTED, UNREACHABLE
 from adapters.teams.limits import GRAPH_BATCH_REQUESTS, GRAPH_FILTER_CLAUSES
 from adapters.teams.tokens import TokenUnavailable
-from identity.answers import LookupFailed, NoPerson, NotAsked, PersonAnswer
+from identity.answers import LookupFailed, NoPerson, NotAsked, PersonAnswer, Unlicensed
 from identity.email import looks_valid, normal_form
 from storage.directory import Person
 
@@ -49,7 +50,9 @@ UNREACHABLE_WAIT: Final = 5.0
 CONFIGURATION_WAIT: Final = 60.0
 REFUSED_WAIT: Final = 300.0
 
-_RICH_FIELDS: Final = "id,displayName,mail,userPrincipalName,userType,accountEnabled,proxyAddresses,otherMails"
+_RICH_FIELDS: Final = (
+    "id,displayName,mail,userPrincipalName,userType,accountEnabled,proxyAddresses,otherMails,assignedPlans"
+)
 _BASIC_FIELDS: Final = "id,displayName,mail,userPrincipalName"
 _CLAUSES: Final = (
     "mail eq '{0}'",
@@ -68,9 +71,12 @@ PERMISSION_MISSING: Final = Fault(
     costs_attempt=False,
 )
 THROTTLED: Final = Fault(
-    FaultClass.NOT_SENT, "throttled", "Microsoft Graph asked for a pause; Herald goes on by itself.", "http_429",
+    FaultClass.NOT_SENT,
+    "throttled",
+    "Microsoft Graph asked for a pause: what did not leave by its deadline can be sent again.",
+    "http_429",
     costs_attempt=False,
-)  # fmt: skip
+)
 
 QUESTION_REFUSED: Final = Fault(
     FaultClass.NOT_SENT, "lookup_failed", "Microsoft Graph does not take this address in a question: check it.",
@@ -83,7 +89,10 @@ _REMEDIES: Final = {
     "person_disabled": "The account is deactivated in Entra.",
     "person_ambiguous": "Several accounts share this address; make it unique in Entra.",
     "guest_not_supported": "Guests cannot have the app; use the person's own tenant.",
+    "person_unlicensed": "Assign a licence that includes Microsoft Teams to the account.",
 }
+TEAMS_SERVICE: Final = "teamspaceapi"  # assignedPlan.service of every plan of Teams, in lower case
+USABLE_PLANS: Final = ("enabled", "warning")  # "available for normal use", the second in its period of grace
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +330,8 @@ def _owner(address: str, users: Sequence[Mapping[str, Any]]) -> PersonAnswer:
     owners = own or [user for user in users if address in _other_addresses(user)]
     usable = [user for user in owners if not _is_disabled(user) and not _is_guest(user)]
     if len(usable) == 1:
-        return _person(usable[0], address)
+        person = _person(usable[0], address)
+        return Unlicensed(person, _nobody("person_unlicensed")) if _is_unlicensed(usable[0]) else person
     if usable:
         return _nobody("person_ambiguous")
     if any(not _is_disabled(user) for user in owners):
@@ -362,6 +372,23 @@ def _is_guest(user: Mapping[str, Any]) -> bool:
 
 def _is_disabled(user: Mapping[str, Any]) -> bool:
     return user.get("accountEnabled") is False
+
+
+def _is_unlicensed(user: Mapping[str, Any]) -> bool:
+    """Whether Graph told every plan of the account and none is a usable one of Teams; what we cannot read is one."""
+    plans = user.get("assignedPlans")
+    if not isinstance(plans, list):  # not asked for, or not for us to see
+        return False
+    return not any(_may_be_teams(plan) for plan in plans)
+
+
+def _may_be_teams(plan: object) -> bool:
+    if not isinstance(plan, dict):
+        return True
+    service, status = plan.get("service"), plan.get("capabilityStatus")
+    if not isinstance(service, str) or not isinstance(status, str):
+        return True
+    return service.lower().startswith(TEAMS_SERVICE) and status.lower() in USABLE_PLANS
 
 
 def _nobody(reason: str) -> NoPerson:

@@ -132,7 +132,13 @@ def _lane_details(record: RequestRecord) -> Iterator[tuple[str, Any]]:
         yield (
             "paused",
             [
-                {"tenant": lane.tenant_id, "reason": lane.reason, "remedy": lane.remedy, "since": iso(lane.since)}
+                {
+                    "tenant": lane.tenant_id,
+                    "reason": lane.reason,
+                    "remedy": lane.remedy,
+                    **_optional("who", texts.who(lane.reason)),
+                    "since": iso(lane.since),
+                }
                 for lane in record.paused
             ],
         )
@@ -143,6 +149,7 @@ def _entry_details(entry: LogEntry) -> dict[str, Any]:
         "outcome": entry.outcome,
         **_optional("reason", entry.reason),
         **_optional("remedy", entry.remedy or texts.remedy(entry.reason)),
+        **_optional("who", texts.who(entry.reason)),
         **_optional("code", entry.code),
         **_optional("duplicateOf", entry.duplicate_of),
         **_optional("trace", [_step(step) for step in entry.trace]),

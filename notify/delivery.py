@@ -356,7 +356,7 @@ def _looked(delivery: Delivery, event: Looked, now: float, policy: Policy) -> St
     if delivery.attempts >= policy.max_attempts:
         verdict = delivery.verdict or Verdict("no_clear_answer")
         return Step(_final(delivery, State.REFUSED, now, replace(verdict, reason="gave_up", code=verdict.reason)))
-    return Step(replace(delivery, state=State.READY, looks=0, next_at=now))
+    return Step(replace(delivery, state=State.READY, looks=0, next_at=now, verdict=None))  # the doubt is over
 
 
 def _unseen(delivery: Delivery, verdict: Verdict, now: float, policy: Policy) -> Step:
@@ -366,8 +366,9 @@ def _unseen(delivery: Delivery, verdict: Verdict, now: float, policy: Policy) ->
 
 
 def _deadline(delivery: Delivery, event: Event, now: float) -> Step:
-    verdict = replace(delivery.verdict or Verdict("deadline"), reason="deadline")
+    """Skipped says that the deadline passed; the reason is what held the delivery up, if anything did."""
+    verdict = delivery.verdict or Verdict("deadline")
     if delivery.state in WAITING:
         return Step(_final(delivery, State.SKIPPED, now, verdict))
     _require(delivery, event, State.UNCERTAIN)
-    return Step(_final(delivery, State.UNCONFIRMED, now, delivery.verdict or verdict))
+    return Step(_final(delivery, State.UNCONFIRMED, now, verdict))

@@ -34,6 +34,7 @@ from adapters.base import (
     Outcome,
     Refused,
     Sent,
+    TraceStep,
     Uncertain,
 )
 from identity.resolver import Resolver
@@ -526,6 +527,7 @@ class Drain:
         failpoints.reach("wire.answered")
         self._shop.metrics.answers.labels(self.lane.channel, type(outcome).__name__).inc()
         self._note(outcome, item)
+        item.trace.extend(_sent_steps(outcome))
         self.apply(item, machine.Answered(outcome))
 
     def _note(self, outcome: Outcome, item: Item) -> None:
@@ -682,6 +684,17 @@ def _refusal(event: machine.Event) -> Fault | None:
     if isinstance(event, machine.Answered) and isinstance(event.outcome, Refused):
         return event.outcome.fault
     return None
+
+
+def _sent_steps(outcome: Outcome) -> tuple[TraceStep, ...]:
+    """What a send leaves in the trace: why it was not the end, or not a good one."""
+    match outcome:
+        case Sent():
+            return ()
+        case Refused(fault) | NotSent(fault) | Uncertain(fault):
+            return (TraceStep("send", fault.reason, code=fault.code),)
+        case _:
+            assert_never(outcome)
 
 
 def _must_be_written(item: Item) -> bool:

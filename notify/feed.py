@@ -29,7 +29,7 @@ from identity.answers import Found, Later, Missing, Resolution
 from identity.resolver import Placement
 from notify import delivery as machine
 from notify.delivery import FINAL, OnUncertain, State, Verdict
-from notify.identities import identity_problem
+from notify.identities import INVALID, identity_problem
 from notify.item import Item, OpenRequest, item_from_row
 from notify.ledger import Move
 from notify.opening import Openings
@@ -59,7 +59,8 @@ NO_INSTALLATION = Fault(
 )
 
 
-NOT_HERE = ("person_not_found", "guest_not_supported", "person_disabled")  # another tenant may know them better
+# another tenant may know them better
+NOT_HERE = ("person_not_found", "guest_not_supported", "person_disabled", "person_unlicensed")
 
 
 class Feed:
@@ -442,10 +443,10 @@ class Feed:
         if item.delivery.deadline_at <= self._shop.clocks.wall():
             self._drain.apply(item, machine.DeadlinePassed())
             return True
-        reason = identity_problem(self._drain.lane.channel, item.request.identity_type, item.row.identity)
-        if reason is not None:
-            self._drain.apply(item, machine.NotReachable(_verdict(reason, "")))
-        return reason is not None
+        remedy = identity_problem(self._drain.lane.channel, item.request.identity_type, item.row.identity)
+        if remedy is not None:
+            self._drain.apply(item, machine.NotReachable(_verdict(INVALID, remedy)))
+        return remedy is not None
 
     def _resolved(self, item: Item, resolution: Resolution) -> None:
         if item.delivery.state is not State.ACCEPTED:

@@ -10,6 +10,7 @@ from typing import Any
 from adapters.base import Address, Lane, TenantId, TraceStep
 from notify.delivery import Delivery, OnUncertain, State, Verdict
 from notify.ids import new_id
+from notify.trace import Trace
 from storage.deliveries import QueuedRow
 
 
@@ -40,7 +41,7 @@ class Item:
     request: OpenRequest
     delivery: Delivery
     prepared: object
-    trace: list[TraceStep] = field(default_factory=list)
+    trace: Trace = field(default_factory=Trace)
     was: State = State.ACCEPTED
     term: int = 0
     probe: bool = False
@@ -80,7 +81,7 @@ def item_from_row(row: QueuedRow, request: OpenRequest, lane: Lane, prepared: ob
         address=address,
         verdict=Verdict(row.reason, row.code or "", row.detail or "", row.remedy or "") if row.reason else None,
     )
-    trace = [TraceStep(**step) for step in json.loads(row.trace)] if row.trace else []
+    trace = Trace(TraceStep(**step) for step in json.loads(row.trace)) if row.trace else Trace()
     return Item(row, request, delivery, prepared, trace, was=state, term=term, wire_started_at=row.wire_started_at)
 
 
@@ -139,7 +140,7 @@ def _store_id(item: Item) -> str:
     return item.store_id
 
 
-def trace_text(trace: list[TraceStep]) -> str:
+def trace_text(trace: Trace) -> str:
     """A trace as it is stored."""
     return json.dumps([_step(step) for step in trace])
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 SENT: Final = "Notification has been sent successfully"
@@ -18,99 +19,172 @@ CANCELLED: Final = "Notification was cancelled before it was sent"
 FAILED: Final = "Notification could not be sent"
 
 
+class Who(StrEnum):
+    """Who can act on a reason; the values are shown to callers."""
+
+    SENDER = "sender"  # whoever made the call
+    USER = "user"  # the person addressed
+    ADMIN = "admin"  # of the tenant or workspace
+    OPERATOR = "operator"  # of Herald and its apps
+    NOBODY = "nobody"  # it passes by itself
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """What a status entry says about a reason: the comment, and what the person who can act should do."""
+    """What a status entry says about a reason: the comment, who can act, and what they should do."""
 
     comment: str
+    who: Who
     remedy: str
 
 
 REASONS: Final[Mapping[str, Reason]] = {
     # the person
     "person_not_found": Reason(
-        NOT_ASSOCIATED, "Check the address: nobody in the connected tenants or workspaces has it."
+        NOT_ASSOCIATED, Who.SENDER, "Check the address: nobody in the connected tenants or workspaces has it."
     ),
-    "person_disabled": Reason(NOT_ASSOCIATED, "The account is deactivated: use the person's current account."),
+    "person_disabled": Reason(
+        NOT_ASSOCIATED, Who.SENDER, "The account is deactivated: use the person's current account."
+    ),
     "app_not_installed": Reason(
-        NOT_ASSOCIATED, "Install the app for this person, best by an app setup policy of the Teams administrator."
+        NOT_ASSOCIATED,
+        Who.ADMIN,
+        "Install the app for this person, best by an app setup policy of the Teams administrator.",
     ),
     "person_ambiguous": Reason(
-        "More than one person has this address", "Make the address unique in the directory of the tenant."
+        "More than one person has this address",
+        Who.ADMIN,
+        "Make the address unique in the directory of the tenant.",
+    ),
+    "person_unlicensed": Reason(
+        "The person has no licence for this channel", Who.ADMIN, "Assign a licence that includes Teams to the account."
     ),
     "guest_not_supported": Reason(
-        "Guests cannot receive notifications in this channel", "Use the address of the person's home tenant."
+        "Guests cannot receive notifications in this channel",
+        Who.SENDER,
+        "Use the address of the person's home tenant.",
     ),
     "identity_invalid": Reason(
-        "The identity is not a user id of this channel",
-        "With donotresolve give a Teams id (29:… or the Entra object id) or a Slack user id (U… or W…).",
+        "The identity is no e-mail address or user id",
+        Who.SENDER,
+        "Give one e-mail address with resolve; with donotresolve a Teams id (29:… or the Entra object id) or a Slack "
+        "user id (U… or W…).",
     ),
     "recipient_unreachable": Reason(
-        "The app cannot write to this person", "Check that the person belongs to the workspace and is not a bot."
+        "The app cannot write to this person",
+        Who.SENDER,
+        "Check that the person belongs to the workspace and is not a bot.",
     ),
-    "blocked_by_recipient": Reason("The person has blocked the app", "Only the person can unblock the app."),
+    "blocked_by_recipient": Reason(
+        "The person has blocked the app", Who.USER, "The person can unblock the app, or write to it."
+    ),
     "install_not_allowed": Reason(
-        "The app may not be installed for this person", "Allow the app in the permission policy of this person."
+        "The app may not be installed for this person",
+        Who.ADMIN,
+        "Allow the app in the permission policy of this person.",
     ),
-    "not_in_conversation": Reason("The person has left the conversation", "Send a new notification."),
+    "not_in_conversation": Reason("The person has left the conversation", Who.SENDER, "Send a new notification."),
     "conversation_not_found": Reason(
-        "The conversation with the person no longer exists", "Install the app again for this person."
+        "The conversation with the person no longer exists",
+        Who.USER,
+        "The person can write to the app, which opens the conversation again.",
     ),
     # the message
     "message_invalid": Reason(
-        "The channel does not accept this message", "Correct the payload; details.code holds the channel's answer."
+        "The channel does not accept this message",
+        Who.SENDER,
+        "Correct the payload; details.code holds the channel's answer.",
     ),
-    "message_too_large": Reason("The message is too large for the channel", "Shorten the message or the card."),
-    "script_failed": Reason("The script failed for this recipient", "Correct the script."),
+    "message_too_large": Reason(
+        "The message is too large for the channel", Who.SENDER, "Shorten the message or the card."
+    ),
+    "script_failed": Reason("The script failed for this recipient", Who.SENDER, "Correct the script."),
     # permission and policy
     "not_permitted": Reason(
-        "The channel does not permit this notification", "Ask the administrator of the tenant or workspace."
+        "The channel does not permit this notification",
+        Who.ADMIN,
+        "Ask the administrator of the tenant or workspace which policy forbids it.",
     ),
-    "bot_disabled": Reason("The app is disabled in this tenant", "Let the Teams administrator allow the app."),
+    "bot_disabled": Reason(
+        "The app is disabled in this tenant", Who.ADMIN, "Let the Teams administrator allow the app."
+    ),
     "messages_tab_disabled": Reason(
-        "The app cannot receive direct messages", "Enable the Messages tab in the App Home settings of the Slack app."
+        "The app cannot receive direct messages",
+        Who.OPERATOR,
+        "Enable the Messages tab in the App Home settings of the Slack app.",
     ),
     "permission_missing": Reason(
-        "The app lacks a permission", "Grant the permission named in details.code and install the app again."
+        "The app lacks a permission",
+        Who.ADMIN,
+        "Grant the app the permission that it lacks, and install it again.",
     ),
     "app_not_in_catalog": Reason(
-        "The app is not in the tenant's catalog", "Upload the app package to the tenant and set catalog_app_id."
+        "The app is not in the tenant's catalog",
+        Who.ADMIN,
+        "Upload the app package to the tenant and set catalog_app_id.",
     ),
     "app_misconfigured": Reason(
-        "The app is not set up correctly", "Compare the app's settings with the manifest that Herald prints."
+        "The app is not set up correctly",
+        Who.OPERATOR,
+        "Compare the app's settings with the manifest that Herald prints.",
     ),
     "installation_missing": Reason(
-        "The app is not installed in any tenant or workspace", "Install the app, then send again."
+        "The app is not installed in any tenant or workspace", Who.ADMIN, "Install the app, then send again."
     ),
-    "install_expired": Reason("The installation was not finished in time", "Start it again from its first page."),
-    "installation_revoked": Reason("The app was removed from the workspace", "Install the app again."),
+    "install_expired": Reason(
+        "The installation was not finished in time", Who.ADMIN, "Start it again from its first page."
+    ),
+    "installation_revoked": Reason("The app was removed from the workspace", Who.ADMIN, "Install the app again."),
     "credentials_rejected": Reason(
-        "The channel rejects the app's credentials", "Check app id, secret, tenant and app type of the bot."
+        "The channel rejects the app's credentials",
+        Who.OPERATOR,
+        "Check app id, secret, tenant and app type of the bot.",
     ),
     "token_unavailable": Reason(
-        "No access token could be obtained", "Check the app's credentials and that the login service is reachable."
+        "No access token could be obtained",
+        Who.OPERATOR,
+        "Check the app's credentials and that the login service is reachable.",
     ),
-    "token_expired": Reason("The app's access token has expired", "Install the app again."),
+    "token_expired": Reason(
+        "The app's access token has expired",
+        Who.OPERATOR,
+        "Switch token rotation off for the app and install it again.",
+    ),
     "workspace_paused": Reason(
-        "The workspace does not accept messages now", "Ask the owner of the workspace: its plan or login is limited."
+        "The workspace does not accept messages now",
+        Who.ADMIN,
+        "Ask the owner of the workspace: its plan or login is limited.",
     ),
     # the platform
-    "throttled": Reason("The channel asked to slow down until the deadline passed", "Send again later."),
-    "platform_unreachable": Reason("The channel could not be reached", "Check the network and the channel's status."),
-    "conversation_busy": Reason("The conversation was busy", "Send again later."),
-    "wrong_service_url": Reason("The channel moved to another address", "Check the cloud preset of the bot."),
-    "no_clear_answer": Reason(UNCONFIRMED, "Ask the person before you send again: a repeat may be a second copy."),
-    "unconfirmed": Reason(UNCONFIRMED, "Ask the person before you send again: a repeat may be a second copy."),
+    "throttled": Reason("The channel asked to slow down", Who.NOBODY, "Send again later."),
+    "platform_unreachable": Reason(
+        "The channel could not be reached", Who.OPERATOR, "Check the network and the channel's status."
+    ),
+    "conversation_busy": Reason("The conversation was busy", Who.NOBODY, "Send again later."),
+    "wrong_service_url": Reason(
+        "The channel moved to another address", Who.OPERATOR, "Check the cloud preset of the bot."
+    ),
+    "no_clear_answer": Reason(
+        UNCONFIRMED, Who.SENDER, "Ask the person before you send again: a repeat may be a second copy."
+    ),
     "unknown_code": Reason(
-        "The channel refused the notification", "details.code holds the channel's answer: report it to the operator."
+        "The channel refused the notification",
+        Who.OPERATOR,
+        "details.code holds the channel's answer: look it up in the channel's documentation.",
     ),
     # ours
-    "gave_up": Reason("The notification failed too often", "details.code holds the last answer: send again later."),
-    "deadline": Reason(SKIPPED, "Send again; a longer deadline is a setting of the operator."),
-    "cancelled": Reason(CANCELLED, "Nothing to do."),
+    "lookup_failed": Reason(
+        "The look-up of the person failed", Who.SENDER, "Check the address; if it is right, send again later."
+    ),
+    "storage_unavailable": Reason(
+        "Herald's own database did not answer", Who.OPERATOR, "Check Herald's database, then send again."
+    ),
+    "gave_up": Reason(
+        "The notification failed too often", Who.SENDER, "details.code holds the last answer: send again later."
+    ),
+    "deadline": Reason(SKIPPED, Who.SENDER, "Send again; a longer deadline is a setting of the operator."),
+    "cancelled": Reason(CANCELLED, Who.NOBODY, "Nothing to do."),
 }
-
-REMEDIES: Final[Mapping[str, str]] = {slug: reason.remedy for slug, reason in REASONS.items()}
 
 _BY_OUTCOME: Final = {"unconfirmed": UNCONFIRMED, "skipped": SKIPPED, "cancelled": CANCELLED}
 
@@ -127,4 +201,11 @@ def comment(outcome: str, reason: str | None) -> str:
 
 def remedy(reason: str | None) -> str | None:
     """What to do about a reason, unless the platform's table says it better."""
-    return REMEDIES.get(reason or "")
+    known = REASONS.get(reason or "")
+    return known.remedy if known else None
+
+
+def who(reason: str | None) -> str | None:
+    """Who can act on a reason."""
+    known = REASONS.get(reason or "")
+    return known.who.value if known else None

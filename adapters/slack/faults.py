@@ -36,7 +36,7 @@ THROTTLED = Row(
     "ratelimited rate_limited http_429",
     FaultClass.NOT_SENT,
     "throttled",
-    "Nothing to do: Slack asked to slow down and Herald waits.",
+    "Slack asked to slow down: what did not leave by its deadline can be sent again.",
     costs_attempt=False,
 )
 UNREACHABLE = Row(
@@ -89,7 +89,7 @@ ROWS: tuple[Row, ...] = (
         "message_limit_exceeded team_added_to_org org_login_required accesslimited",
         FaultClass.NOT_SENT,
         "workspace_paused",
-        "The workspace takes no messages at present; ask its owner. Herald tries again.",
+        "The workspace takes no messages at present: ask its owner, whose plan or login is limited.",
         costs_attempt=False,
     ),
     Row(
@@ -116,7 +116,7 @@ ROWS: tuple[Row, ...] = (
         "is_archived is_inactive not_in_channel cannot_reply_to_message",
         FaultClass.REFUSED,
         "conversation_not_found",
-        "The conversation is closed to the app; invite the app, or send to the person.",
+        "The conversation is closed to the app: the person can write to the app, which opens it again.",
     ),
     Row(
         "restricted_action restricted_action_read_only_channel restricted_action_thread_only_channel "
@@ -215,7 +215,7 @@ WRONG_KEY = Fault(
 STORAGE_FAILED = Fault(
     FaultClass.NOT_SENT,
     "storage_unavailable",
-    "Nothing was sent: Herald's own database did not answer.",
+    "Nothing was sent: Herald's own database did not answer; check it, then send again.",
     "storage_unavailable",
     costs_attempt=False,
 )

@@ -27,6 +27,8 @@ MAX_DETAIL: Final = 500
 MAX_CODE: Final = 100
 _SHOWN: Final = 2048  # how much of an unreadable body is looked at for its text
 
+_PAUSE = "Teams asked for a pause: what did not leave by its deadline can be sent again."
+_MOVED = "The tenant lives on another host, to which Herald switches; if it stays, check endpoints.cloud."
 _REINSTALL = "The app is not installed for this person: install it for them, or by an app setup policy."
 _BLOCKED = "The person has blocked the app; they can unblock it in Teams, or write to it."
 _CREDENTIALS = "Teams rejects the app's credentials: check app id, secret, tenant and app type of the bot."
@@ -52,9 +54,9 @@ ANY: Final = "*"
 _N, _U, _R, _C = FaultClass.NOT_SENT, FaultClass.UNCERTAIN, FaultClass.REFUSED, FaultClass.CONFIGURATION
 
 TABLE: Final = (
-    Row(429, ANY, _N, "throttled", "Teams asked for a pause; Herald goes on by itself.", costs_attempt=False),
-    Row(412, ANY, _N, "conversation_busy", "Teams was busy with this conversation; Herald tries again."),
-    Row(403, "InvalidBotApiHost", _N, "wrong_service_url", "The tenant lives on another host; Herald switches to it.",
+    Row(429, ANY, _N, "throttled", _PAUSE, costs_attempt=False),
+    Row(412, ANY, _N, "conversation_busy", "Teams was busy with this conversation: send again later."),
+    Row(403, "InvalidBotApiHost", _N, "wrong_service_url", _MOVED,
         Repair.SERVICE_URL, costs_attempt=False),
     *(Row(status, ANY, _U, "no_clear_answer", _UNCLEAR) for status in (408, 500, 502, 503, 504)),
     Row(400, None, _R, "message_invalid", "Teams does not accept this message: correct its text or card."),
@@ -81,7 +83,11 @@ _BY_KEY: Final[Mapping[tuple[int, str | None], Row]] = {
 }
 
 UNREACHABLE: Final = Fault(
-    _N, "platform_unreachable", "Teams cannot be reached; Herald goes on trying.", "", costs_attempt=False
+    _N,
+    "platform_unreachable",
+    "Teams cannot be reached: check the network, the proxy and the service health of Microsoft 365.",
+    "",
+    costs_attempt=False,
 )
 NO_CLEAR_ANSWER: Final = Fault(_U, "no_clear_answer", _UNCLEAR, "")
 CREDENTIALS_REJECTED: Final = Fault(_C, "credentials_rejected", _CREDENTIALS, "http_401", costs_attempt=False)
@@ -166,7 +172,11 @@ def repeatable(fault: Fault, retry_after: float | None, bucket: str) -> NotSent 
     if fault.klass is FaultClass.REFUSED:
         return Refused(fault)
     if fault.klass is FaultClass.UNCERTAIN:
-        fault = replace(fault, klass=FaultClass.NOT_SENT, remedy="Teams gave no clear answer; Herald tries again.")
+        fault = replace(
+            fault,
+            klass=FaultClass.NOT_SENT,
+            remedy="Teams did not say whether it opened the conversation; nothing was sent: send again later.",
+        )
     return NotSent(fault, retry_after, method=bucket)
 
 

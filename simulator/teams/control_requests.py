@@ -91,6 +91,7 @@ def person_json(tenant: Tenant, person: TeamsPerson) -> dict[str, Any]:
         "block": person.block,
         "install_allowed": person.install_allowed,
         "left": person.left,
+        "teams_plan": person.teams_plan,
     }
 
 

@@ -20,6 +20,27 @@ from simulator.teams.people import TeamsPerson, Tenant
 READ = ("User.Read.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All")
 READ_BASIC = "User.ReadBasic.All"
 
+_PLANS = (
+    ("exchange", "efb87545-963c-4e0d-99df-69c6916d9eb0"),
+    ("TeamspaceAPI", "57ff2da0-773e-42df-b2af-ffb7a2317929"),
+)
+
+
+def _plans(person: TeamsPerson) -> list[dict[str, str]]:
+    """`assignedPlan` resources: a guest has none, everybody else a mailbox and the plan of Teams that they have."""
+    statuses = (None, None) if person.guest else ("Enabled", person.teams_plan)
+    return [
+        {
+            "assignedDateTime": "2024-03-01T09:00:00Z",
+            "capabilityStatus": status,
+            "service": service,
+            "servicePlanId": plan,
+        }
+        for (service, plan), status in zip(_PLANS, statuses, strict=True)
+        if status is not None
+    ]
+
+
 _PROPERTIES: dict[str, Callable[[TeamsPerson], object]] = {
     "id": lambda person: person.id,
     "displayName": lambda person: person.name,
@@ -36,6 +57,7 @@ _PROPERTIES: dict[str, Callable[[TeamsPerson], object]] = {
     "userType": lambda person: "Guest" if person.guest else "Member",
     "proxyAddresses": lambda person: list(person.proxy_addresses),
     "otherMails": lambda person: list(person.other_mails),
+    "assignedPlans": _plans,
 }
 _DEFAULT = tuple(_PROPERTIES)[:11]
 _BASIC = frozenset({"id", "displayName", "givenName", "surname", "mail", "userPrincipalName"})

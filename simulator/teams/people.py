@@ -35,6 +35,8 @@ class TeamsPerson:
     install_allowed: bool = True
     """False: an app permission policy forbids the app."""
     left: bool = False
+    teams_plan: str | None = "Enabled"
+    """The capability status of the account's plan of Teams; None: a licence without one."""
 
     @property
     def name(self) -> str:

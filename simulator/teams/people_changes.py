@@ -6,10 +6,11 @@ from simulator.teams.control_requests import BadControl
 from simulator.teams.people import TeamsPerson, Tenant
 
 _BLOCKS = ("MessageWritesBlocked", "ConversationBlockedByUser", None)
+_PLANS = ("Enabled", "Warning", "Suspended", "Deleted", "LockedOut", None)
 _TEXTS = ("first", "last", "upn")
 _FLAGS = ("enabled", "guest", "has_app", "install_allowed", "left")
 _LISTS = ("proxy_addresses", "other_mails")
-_KNOWN = {*_TEXTS, *_FLAGS, *_LISTS, "email", "block"}
+_KNOWN = {*_TEXTS, *_FLAGS, *_LISTS, "email", "block", "teams_plan"}
 
 
 def change_person(tenant: Tenant, person: TeamsPerson, changes: dict[str, Any]) -> None:
@@ -17,7 +18,7 @@ def change_person(tenant: Tenant, person: TeamsPerson, changes: dict[str, Any]) 
     _check(changes)
 
     def apply(target: TeamsPerson) -> None:
-        for name in (*_TEXTS, *_FLAGS, "block"):
+        for name in (*_TEXTS, *_FLAGS, "block", "teams_plan"):
             if name in changes:
                 setattr(target, name, changes[name])
         if "email" in changes:
@@ -50,6 +51,8 @@ def _check(changes: dict[str, Any]) -> None:
         raise BadControl(f"unknown fields: {', '.join(sorted(unknown))}")
     if changes.get("block") not in _BLOCKS:
         raise BadControl(f"block must be one of {', '.join(str(each) for each in _BLOCKS)}")
+    if changes.get("teams_plan") not in _PLANS:
+        raise BadControl(f"teams_plan must be one of {', '.join(str(each) for each in _PLANS)}")
     if not isinstance(changes.get("email"), str | None):
         raise BadControl("email must be a string or null")
     for names, kind in ((_TEXTS, str), (_FLAGS, bool), (_LISTS, list)):

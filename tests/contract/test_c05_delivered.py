@@ -272,7 +272,9 @@ class TestNotResolved:
         assert [entries[each]["status"] for each in (known, f" {known}", swapped)] == ["SUCCESS", "SUCCESS", "FAILURE"]
         assert entries[f" {known}"]["details"]["duplicateOf"] == entries[known]["_id"]
         assert "duplicateOf" not in entries[swapped]["details"]
-        assert entries["somebody@contoso.example"]["details"]["reason"] == "identity_invalid"
+        details = entries["somebody@contoso.example"]["details"]
+        assert (details["reason"], details["who"]) == ("identity_invalid", "sender")
+        assert "userIdentityType resolve" in details["remedy"]
         assert len(await platforms.messages(MSTEAMS)) == 1
 
     @pytest.mark.parametrize("wrong", ["29:", "u12345", "C0GENERAL", "W", "<@U123>", "U12 34", "29:1abc\n"])

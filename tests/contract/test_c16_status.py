@@ -110,6 +110,7 @@ class TestRecord:
                     "tenant": "tenant-1",
                     "reason": "credentials_rejected",
                     "remedy": "Check the secret.",
+                    "who": "operator",
                     "since": "2022-01-24T20:55:21.254Z",
                 }
             ],
@@ -154,6 +155,7 @@ class TestEntry:
         assert entry["details"]["reason"] == "person_not_found"
         assert entry["details"]["code"] == "users_not_found"
         assert entry["details"]["remedy"].startswith("Check the address")
+        assert entry["details"]["who"] == "sender"
 
     @pytest.mark.parametrize("reason", ["person_not_found", "person_disabled", "app_not_installed"])
     async def test_c17_reasons(self, face: Face, reason: str) -> None:

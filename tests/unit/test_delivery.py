@@ -377,11 +377,24 @@ class TestUncertain:
 class TestDeadline:
     @pytest.mark.parametrize("state", [State.ACCEPTED, State.READY])
     def test_before_it_left(self, state: State) -> None:
-        """What never left is skipped, for the reason `deadline`, with what held it up."""
+        """What never left is skipped, for the reason that held it up."""
         before = delivery(state, verdict=Verdict("throttled", "ratelimited"))
         found = after(before, DeadlinePassed()).delivery
 
-        assert (State.SKIPPED, Verdict("deadline", "ratelimited")) == (found.state, found.verdict)
+        assert (State.SKIPPED, Verdict("throttled", "ratelimited")) == (found.state, found.verdict)
+
+    def test_nothing_held_it_up(self) -> None:
+        """What had not met any trouble is skipped for the deadline alone."""
+        found = after(delivery(State.READY), DeadlinePassed()).delivery
+
+        assert (State.SKIPPED, Verdict("deadline")) == (found.state, found.verdict)
+
+    def test_a_doubt_that_is_over(self) -> None:
+        """What was proven absent and then waited too long is skipped, and asks nobody whether it arrived."""
+        doubtful = delivery(State.UNCERTAIN, looks=1, verdict=Verdict("no_clear_answer", "http_502"))
+        found = after(after(doubtful, Looked(None)).delivery, DeadlinePassed()).delivery
+
+        assert (State.SKIPPED, Verdict("deadline")) == (found.state, found.verdict)
 
     def test_in_doubt(self) -> None:
         """What may have arrived ends unconfirmed, not skipped."""

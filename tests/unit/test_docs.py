@@ -12,6 +12,7 @@ from adapters.base import Fault
 from adapters.slack import faults as slack
 from adapters.teams import faults as teams
 from settings import Settings
+from tests.harness.reasons import table
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -42,6 +43,12 @@ class TestReasons:
     def test_slack(self, reason: str) -> None:
         """Administrators of Slack find every reason with its remedy."""
         assert f"| `{reason}` |" in page("docs/slack.md")
+
+    def test_page(self) -> None:
+        """One page holds every reason of the table: where it is met, what it means, who can act, what to do."""
+        rows = [line for line in page("docs/reasons.md").splitlines() if line.startswith("| `")]
+
+        assert table() == rows
 
 
 class TestActions:

@@ -8,8 +8,18 @@ from typing import Any
 
 import pytest
 
-from adapters.base import BotId, ChannelName, Fault, FaultClass, Gate, Lane, TenantId
-from identity.answers import Found, Later, LookupFailed, Missing, NoPerson, NotAsked, PersonAnswer, Resolution
+from adapters.base import BotId, ChannelName, Fault, FaultClass, Gate, Lane, TenantId, TraceStep
+from identity.answers import (
+    Found,
+    Later,
+    LookupFailed,
+    Missing,
+    NoPerson,
+    NotAsked,
+    PersonAnswer,
+    Resolution,
+    Unlicensed,
+)
 from identity.resolver import FRESH_SECONDS, KEPT_SECONDS, MARK_SECONDS, Resolver
 from storage import directory, installations, references
 from storage.directory import Person
@@ -392,6 +402,59 @@ class TestInactiveReferences:
 
         assert not marked
         assert person(await desk.known()) == "U1"
+
+
+class TestLicence:
+    ANSWER = Unlicensed(Person("U1", (ANN,)), NoPerson("person_unlicensed", "Assign a licence."))
+
+    async def test_without_a_conversation(self, desk: Desk) -> None:
+        """Who has no licence and no conversation with the app is refused, now and while that is remembered."""
+        desk.source.answers[ANN] = self.ANSWER
+
+        refused = await desk.look_up()
+
+        assert isinstance(refused, Missing)
+        assert (refused.reason, refused.remedy) == ("person_unlicensed", "Assign a licence.")
+        assert reason(await desk.known()) == "person_unlicensed"
+
+    async def test_with_a_conversation(self, desk: Desk) -> None:
+        """Who has a live conversation with the app is reached, whatever the licences say."""
+        await desk.refer("U1")
+        desk.source.answers[ANN] = self.ANSWER
+
+        assert person(await desk.look_up()) == "U1"
+        assert person(await desk.known()) == "U1"
+
+    async def test_with_a_conversation_that_ended(self, desk: Desk) -> None:
+        """A conversation that the app was removed from reaches nobody."""
+        await desk.refer("U1")
+        await desk.refuse("U1", "app_not_installed")
+        desk.source.answers[ANN] = self.ANSWER
+
+        assert reason(await desk.look_up()) == "person_unlicensed"
+
+    async def test_the_former_owner(self, desk: Desk) -> None:
+        """An address that passed to an account without a licence no longer leads to whoever had it."""
+        await desk.know("U0")
+        desk.now += FRESH_SECONDS + 1
+        desk.source.answers[ANN] = self.ANSWER
+        await desk.look_up()
+
+        assert await desk.owners() == []
+
+
+class TestTrace:
+    async def test_codes(self, desk: Desk) -> None:
+        """A look-up leaves source, result, age and the platform's own word, of an answer and of a failure."""
+        desk.source.answers[ANN] = NoPerson("person_not_found", "Check it.", code="users_not_found")
+        nobody = await desk.look_up()
+        desk.source.answers[ANN] = LookupFailed(BUSY, 5.0)
+        later = await desk.look_up()
+
+        assert isinstance(nobody, Missing)
+        assert nobody.trace == (TraceStep("graph", "person_not_found", 0.0, "users_not_found"),)
+        assert isinstance(later, Later)
+        assert later.trace == (TraceStep("graph", "throttled", 0.0, "http_429"),)
 
 
 class TestPlacement:

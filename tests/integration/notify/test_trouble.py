@@ -449,7 +449,7 @@ class TestInDoubt:
 class TestDeadline:
     @pytest.mark.parametrize("channel", list(ChannelName))
     async def test_skipped(self, database: Database, channel: ChannelName) -> None:
-        """What could not leave before its deadline is skipped, and the request is closed."""
+        """What could not leave before its deadline is skipped for what it met, if anything; the request is closed."""
         platform = Platform(channel)
         emails = crowd(5)
         for email in emails:
@@ -463,7 +463,8 @@ class TestDeadline:
             found = await rows(database, request)
 
         assert record.status == "FAILURE"
-        assert {(each["state"], each["reason"]) for each in found} == {("skipped", "deadline")}
+        assert {each["state"] for each in found} == {"skipped"}
+        assert {"throttled"} <= {each["reason"] for each in found} <= {"throttled", "deadline"}
 
     async def test_in_doubt(self, database: Database) -> None:
         """What may have arrived is unconfirmed at its deadline, not skipped."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 
 from sqlalchemy import event
@@ -145,6 +146,8 @@ class TestToTheEnd:
 
         assert (found["state"], found["reason"], found["code"]) == ("refused", "gave_up", "http_412")
         assert (found["attempts"], len(platform.calls)) == (5, 5)
+        assert json.loads(found["trace"])[-1] == {"source": "send", "result": "conversation_busy", "code": "http_412"}
+        assert found["trace"].count("conversation_busy") == 1
 
     async def test_a_stale_conversation_is_repaired_once(self, database: Database) -> None:
         """What was stored is forgotten, the person is found afresh, and the second refusal is final."""
@@ -202,7 +205,8 @@ class TestToTheEnd:
             await server.closed(request)
             found = await row(database, request)
 
-        assert (found["state"], found["reason"], server.people.asked) == ("refused", "person_not_found", [])
+        assert (found["state"], found["reason"], server.people.asked) == ("refused", "identity_invalid", [])
+        assert found["remedy"] == "The identity holds a blank: an e-mail address has none."
 
     async def test_own_payload(self, database: Database) -> None:
         """The payload goes to the platform as it was accepted."""

@@ -58,6 +58,29 @@ class TestOne:
             "proxyAddresses": [f"SMTP:{person['email']}"],
         } == {name: value for name, value in found.items() if not name.startswith("@")}
 
+    async def test_plans(self, teams: Any) -> None:
+        """Selected, the plans of an account are shown: Teams for every member unless changed, none for guests."""
+        member, other, guest = [await teams.person(number) for number in (0, 1, 97)]
+        await teams.control("teams/people", {"person": other["id"], "teams_plan": "Suspended"}, "PATCH")
+        plans = {}
+        for person in (member, other, guest):
+            found = (await teams.graph("GET", f"users/{person['id']}?$select=assignedPlans")).json["assignedPlans"]
+            plans[person["id"]] = [(each["service"], each["capabilityStatus"]) for each in found]
+
+        assert plans == {
+            member["id"]: [("exchange", "Enabled"), ("TeamspaceAPI", "Enabled")],
+            other["id"]: [("exchange", "Enabled"), ("TeamspaceAPI", "Suspended")],
+            guest["id"]: [],
+        }
+        assert "assignedPlans" not in (await teams.graph("GET", f"users/{member['id']}")).json
+
+    async def test_plans_need_the_permission(self, teams: Any) -> None:
+        """Who may read basic profiles only sees no plans."""
+        person = await teams.person(0)
+        await _allow(teams, "User.ReadBasic.All")
+
+        assert (await teams.graph("GET", f"users/{person['id']}?$select=assignedPlans")).json["assignedPlans"] is None
+
     async def test_guest_and_quoted_forms(self, teams: Any) -> None:
         """A guest's #EXT# name works when escaped, in a path and in the bracket form."""
         guest = await teams.person(97)

@@ -119,7 +119,7 @@ class TestLookUps:
         assert isinstance(person, Person)
         assert (person.user_id, person.emails) == ("U0", (a(0),))
         assert isinstance(nobody, NoPerson)
-        assert (nobody.reason, nobody.remember) == ("person_not_found", True)
+        assert (nobody.reason, nobody.remember, nobody.code) == ("person_not_found", True, "users_not_found")
         assert side.gate.entered == [LOOK_UP, LOOK_UP]
 
     async def test_the_address_travels_in_the_body(self, side: SlackSide, stub: StubSlack) -> None:

@@ -12,13 +12,14 @@ import pytest
 from aiohttp import ClientSession, web
 
 from adapters.base import FaultClass
-from identity.answers import LookupFailed, NotAsked, PersonAnswer
+from identity.answers import LookupFailed, NotAsked, PersonAnswer, Unlicensed
 from identity.teams import GraphPeople
 from storage.directory import Person
 from tests.integration.teams import kit
 from tests.integration.teams.kit import BOT, TENANT, Clock, Cloud
 
 Part = dict[str, Any]
+EXCHANGE = {"service": "exchange", "capabilityStatus": "Enabled"}
 DENIED: Part = {"status": 403, "body": {"error": {"code": "Authorization_RequestDenied"}}}
 
 
@@ -154,6 +155,62 @@ class TestFinding:
         self, people: GraphPeople, cloud: Cloud, users: list[dict[str, Any]], reason: str
     ) -> None:
         """Disabled, guests and several owners are told apart; what Entra manages goes before free text."""
+        cloud.graph = Directory(*users)
+
+        assert reasons(await find(people, "x@example.com")) == {"x@example.com": reason}
+
+    @pytest.mark.parametrize(
+        ("plans", "licensed"),
+        [
+            ([EXCHANGE, {"service": "TeamspaceAPI", "capabilityStatus": "Enabled"}], True),
+            ([{"service": "TeamspaceAPI", "capabilityStatus": "Warning"}], True),
+            ([{"service": "TeamspaceAPI/NA001", "capabilityStatus": "enabled"}], True),
+            (
+                [
+                    {"service": "TeamspaceAPI", "capabilityStatus": "Deleted"},
+                    {"service": "TeamspaceAPI", "capabilityStatus": "Enabled"},
+                ],
+                True,
+            ),
+            (None, True),
+            ("of another kind", True),
+            ([{"service": "TeamspaceAPI"}], True),
+            ([{"capabilityStatus": "Enabled"}], True),
+            (["?"], True),
+            ([], False),
+            ([EXCHANGE], False),
+            ([EXCHANGE, {"service": "TeamspaceAPI", "capabilityStatus": "Suspended"}], False),
+            ([{"service": "TeamspaceAPI", "capabilityStatus": "LockedOut"}], False),
+            ([{"service": "TeamspaceAPI", "capabilityStatus": "Deleted"}], False),
+        ],
+        ids=str,
+    )
+    async def test_licence(self, people: GraphPeople, cloud: Cloud, plans: object, licensed: bool) -> None:
+        """Only a whole list of plans without a usable one of Teams says that somebody has no licence."""
+        directory = Directory(user(1, assignedPlans=plans))
+        cloud.graph = directory
+
+        found = (await find(people, "p1@example.com"))["p1@example.com"]
+
+        assert isinstance(found, Person if licensed else Unlicensed)
+        assert "assignedPlans" in unquote(directory.batches[0][0])
+
+    @pytest.mark.parametrize(
+        ("users", "reason"),
+        [
+            ([user(1, mail="x@example.com", accountEnabled=False, assignedPlans=[])], "person_disabled"),
+            ([user(1, mail="x@example.com", userType="Guest", assignedPlans=[])], "guest_not_supported"),
+            (
+                [user(1, mail="x@example.com", assignedPlans=[]), user(2, mail="x@example.com")],
+                "person_ambiguous",
+            ),
+        ],
+        ids=["disabled", "guest", "two"],
+    )
+    async def test_other_reasons_before_the_licence(
+        self, people: GraphPeople, cloud: Cloud, users: list[dict[str, Any]], reason: str
+    ) -> None:
+        """A guest, a deactivated account and an address of several people keep their own reasons."""
         cloud.graph = Directory(*users)
 
         assert reasons(await find(people, "x@example.com")) == {"x@example.com": reason}

@@ -1,0 +1,48 @@
+"""PURE: the steps of a delivery, bounded: equal steps in a row are one, and of very many the middle is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Final
+
+from adapters.base import TraceStep
+
+MOST: Final = 24
+FIRST: Final = 8  # of these, the ones that tell how it began
+
+
+class Trace:
+    """The steps in the order in which they happened."""
+
+    def __init__(self, steps: Iterable[TraceStep] = ()) -> None:
+        self._steps: list[TraceStep] = []
+        self.extend(steps)
+
+    def __iter__(self) -> Iterator[TraceStep]:
+        return iter(self._steps)
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def append(self, step: TraceStep) -> None:
+        """Note a step; one that only repeats the last takes its place, with the newer age."""
+        if self._steps and _ageless(self._steps[-1]) == _ageless(step):
+            self._steps[-1] = step
+            return
+        self._steps.append(step)
+        if len(self._steps) > MOST:
+            del self._steps[FIRST]
+
+    def extend(self, steps: Iterable[TraceStep]) -> None:
+        """Note several steps in turn."""
+        for step in steps:
+            self.append(step)
+
+    def clear(self) -> None:
+        """Forget every step."""
+        self._steps.clear()
+
+
+def _ageless(step: TraceStep) -> TraceStep:
+    return replace(step, age_seconds=None)
