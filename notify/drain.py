@@ -423,7 +423,7 @@ class Drain:
         pause, resume = self.pause.take()
         batch = Batch(
             results=results,
-            moves=self.feed.take_moves(),
+            moves=self.feed.placing.take_moves(),
             intents=group,
             pause=pause,
             resume=resume,
@@ -436,7 +436,7 @@ class Drain:
             written = await self._ledger.commit(batch, now=self._shop.clocks.wall())
         except BaseException:
             self._results = results + self._results
-            self.feed.return_moves(batch.moves)
+            self.feed.placing.return_moves(batch.moves)
             self.pause.give_back(pause, resume)
             raise
         self._claim.renewed(started)
@@ -484,7 +484,7 @@ class Drain:
                 self.feed.gone(item)
 
     def _results_are_due(self) -> bool:
-        if self.pause.is_unwritten or self.feed.has_moves:
+        if self.pause.is_unwritten or self.feed.placing.has_moves:
             return True
         if not self._results:
             return False
@@ -571,7 +571,7 @@ class Drain:
     def _try_elsewhere(self, item: Item, event: machine.Event) -> None:
         """A person whom this tenant does not know may be another tenant's: back to be moved there."""
         fault = _refusal(event)
-        if fault is not None and self.feed.goes_elsewhere(item, fault):
+        if fault is not None and self.feed.placing.goes_elsewhere(item, fault):
             item.elsewhere = Verdict(fault.reason, fault.code, fault.detail, fault.remedy)
             now = self._shop.clocks.wall()
             item.delivery = replace(item.delivery, state=State.ACCEPTED, address=None, next_at=now, final_at=None)

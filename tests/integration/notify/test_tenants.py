@@ -32,7 +32,7 @@ class TestEntryLane:
         assert (found["state"], found["tenant_id"], server.people.asked) == ("sent", ELSEWHERE, [])
 
     async def test_asked_in_turn(self, database: Database) -> None:
-        """Strangers are asked for in one tenant after the other: found in either, or refused when nobody has them."""
+        """Strangers are asked for in every tenant: found in either, or refused when nobody has them."""
         people = People()
         people.add(HOME, *crowd(20, "home"))
         people.add(ELSEWHERE, *crowd(20, "away"))
@@ -47,16 +47,16 @@ class TestEntryLane:
         assert [each["tenant_id"] for each in found] == [HOME] * 20 + [ELSEWHERE] * 40
         assert {each["reason"] for each in found[40:]} == {"person_not_found"}
         assert server.platform.mailbox == {user_id(email): 1 for email in everybody[:40]}
-        assert len(people.asked) == 100
+        assert len(people.asked) == 120  # who was found first might have been the other's as well
 
     async def test_three_tenants_while_one_is_busy(self, database: Database) -> None:
         """Rows that reach a tenant late, from a tenant that did not know them, do not wait for its backlog."""
         people = People()
-        people.add("T3", "late@x.example")
+        people.add("T3", "late@y.example")
         async with serving(database, people=people) as server:
             await server.install(HOME, ELSEWHERE, "T3")
             await server.know(crowd(200), "T3")
-            early = await server.accept(["late@x.example"])
+            early = await server.accept(["late@y.example"])
             busy = await server.accept(crowd(200))
             await server.closed(early, busy)
 
