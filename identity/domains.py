@@ -1,4 +1,4 @@
-"""How many members each tenant has under an e-mail's domain, as far as they are known; counted now and then."""
+"""How many members each tenant has under an e-mail's domain, as far as they are known."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from adapters.base import Lane
 from storage import directory
 
-COUNT_SECONDS: Final = 5 * 60.0  # so long a count is believed
-COUNTS_MOST: Final = 10_000  # in memory
+MANY: Final = 1000  # who are fewer are counted each time, which costs nothing
+COUNT_SECONDS: Final = 5 * 60.0  # so long the count of many is believed
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,9 @@ class Domains:
         fresh = await directory.members_by_domain(
             tx, bot_id=lane.bot, channel=lane.channel, domains=sorted(domains - found.keys())
         )
-        if len(self._counts) + len(fresh) > COUNTS_MOST:
-            self._counts.clear()
-        for domain, members in fresh.items():
-            found[domain] = members
-            self._counts[lane.bot, lane.channel, domain] = _Count(now, members)
-        return found
+        self._counts |= {
+            (lane.bot, lane.channel, domain): _Count(now, members)
+            for domain, members in fresh.items()
+            if sum(members.values()) >= MANY
+        }
+        return found | fresh

@@ -2,13 +2,14 @@
 
 where the person, as a member, talked to us last     and if they are found there, nobody else is asked
 tenants whose directory knows them as a member        the newest news first
-the tenants whose members have the e-mail's domain    most of them first; the home tenant has 90 % of them
+the tenants whose members have the e-mail's domain    most of them first; the home tenant has 90 % of the others
 tenants whose directory knows them as a guest
 all others
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -39,9 +40,11 @@ def place(
     active = sorted((person for person in known if not person.disabled), key=_newest, reverse=True)
     of_members = [TenantId(person.tenant_id) for person in active if person.kind != "guest"]
     of_guests = [TenantId(person.tenant_id) for person in active if person.kind == "guest"]
-    near = sorted((each for each in tenants if members.get(each)), key=lambda each: -members[each])
+    own = Counter(of_members)  # one's own address does not prove whose the domain is
+    others = {each: count for each in tenants if (count := members.get(each, 0) - own[each]) > 0}
+    near = sorted(others, key=lambda each: -others[each])
     order = tuple(dict.fromkeys((*of_members, *near, *of_guests, *tenants)))
-    home = _home(near, members)
+    home = _home(others)
     talked = next((person for person in active if person.kind != "guest" and _talked_at(person)), None)
     if talked is not None:
         age = max(0.0, now - _talked_at(talked))
@@ -59,11 +62,9 @@ def _newest(person: KnownPerson) -> tuple[float, bool, float]:
     return _talked_at(person), bool(person.reference_active), person.seen_at
 
 
-def _home(near: Sequence[TenantId], members: Mapping[str, int]) -> TenantId | None:
-    if not near:
-        return None
-    total = sum(members[each] for each in near)
-    return near[0] if members[near[0]] >= HOME_SHARE * total else None
+def _home(members: Mapping[TenantId, int]) -> TenantId | None:
+    total = sum(members.values())
+    return next((tenant for tenant, count in members.items() if count >= HOME_SHARE * total), None)
 
 
 def _trace(known: int, home: TenantId | None, tenants: int) -> tuple[TraceStep, ...]:
