@@ -14,10 +14,15 @@ Trace = tuple[TraceStep, ...]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The identity leads to this address."""
+    """The identity leads to this address.
+
+    `talked_at` is when the person talked to us there, by the platform's time; 0: never, or not any more.
+    """
 
     address: Address
     trace: Trace
+    talked_at: float = 0.0
+    guest: bool = False
 
 
 @dataclass(frozen=True, slots=True)

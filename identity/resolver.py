@@ -10,14 +10,14 @@ platform through the lane's gate and stores what it learns.
 An e-mail passes to another person without any event (Teams has none), so a conversation reference makes nothing fresh:
 it only says how a person is reached whose user id is confirmed.
 
-In a bot's entry lane only `choose_tenant` runs: it says in which order the tenants should be asked about a person.
+In a bot's entry lane only `choose_tenant` and `tenants_of_ids` run: they say in which order the tenants are asked.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import assert_never
 
 from adapters.base import Address, BotId, FaultClass, Gate, Lane, TenantId, TraceStep
@@ -34,6 +34,8 @@ from identity.answers import (
     Resolution,
     Unlicensed,
 )
+from identity.domains import Domains
+from identity.placement import Placement, place
 from storage import directory, installations, references
 from storage.directory import KnownPerson, Miss, Person
 from storage.engine import Database
@@ -43,14 +45,6 @@ KEPT_SECONDS = 90 * 24 * 3600.0  # so long one is used unconfirmed where the pla
 MARK_SECONDS = 24 * 3600.0  # a block or an uninstall is believed for a day: Teams does not tell when it ends
 MISS_SECONDS = 15 * 60.0  # an unknown e-mail is asked for again after a quarter of an hour
 UNINSTALLED = "app_not_installed"
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where a delivery of the entry lane goes: the tenants to ask, best first; empty: nobody can be asked."""
-
-    tenants: tuple[TenantId, ...]
-    trace: tuple[TraceStep, ...]
 
 
 class Resolver:
@@ -69,6 +63,7 @@ class Resolver:
         self._source = source
         self._now = clock
         self._installing = installing
+        self._domains = Domains(clock)
 
     async def known(self, lane: Lane, addresses: Sequence[str]) -> dict[str, Resolution]:
         """What is stored about these normal-form e-mails; an address that is absent must be looked up."""
@@ -136,12 +131,17 @@ class Resolver:
                 tx, bot_id=lane.bot, channel=lane.channel, tenant_id=None, addresses=addresses
             )
             rows = await installations.active(tx, bot_id=lane.bot, channel=lane.channel)
-        tenants = [TenantId(row.tenant_id) for row in rows if not row.is_org]
+            tenants = [TenantId(row.tenant_id) for row in rows if not row.is_org]
+            members = await self._domains.members(tx, lane, addresses) if len(tenants) > 1 else {}
         grouped: dict[str, list[KnownPerson]] = defaultdict(list)
         for person in people:
             if person.tenant_id in tenants:
                 grouped[person.email].append(person)
-        return {address: _place(grouped[address], tenants) for address in addresses}
+        now = self._now()
+        return {
+            address: place(grouped[address], tenants, members.get(directory.domain_of(address) or "", {}), now)
+            for address in addresses
+        }
 
     async def tenants_of_ids(self, lane: Lane, user_ids: Sequence[str]) -> dict[str, Placement]:
         """For the entry lane: the tenant in which each channel user id is known, then the others in turn."""
@@ -157,7 +157,7 @@ class Resolver:
             placements[user_id] = (
                 Placement(
                     tuple(dict.fromkeys((TenantId(reference[0].tenant_id), *tenants))),
-                    (TraceStep("reference", "tenant known"),),
+                    (TraceStep("reference", "tenant known", tenant=reference[0].tenant_id),),
                 )
                 if known and reference is not None
                 else anywhere
@@ -258,7 +258,7 @@ class Resolver:
                 trace = (TraceStep(source, "found", 0.0),)
                 if answer.disabled:
                     return Missing("person_disabled", "", trace)
-                return Found(Address(lane.tenant, answer.user_id, answer.user_id), trace)
+                return Found(Address(lane.tenant, answer.user_id, answer.user_id), trace, guest=answer.kind == "guest")
             case _:
                 assert_never(answer)
 
@@ -338,33 +338,19 @@ def _resolution(person: KnownPerson, now: float, installs: bool) -> Found | Miss
 
 
 def _with_reference(person: KnownPerson, step: TraceStep, now: float, installs: bool) -> Found | Missing:
-    tenant = TenantId(person.tenant_id)
+    tenant, guest = TenantId(person.tenant_id), person.kind == "guest"
     if person.reference_active is None:
-        return Found(Address(tenant, person.user_id, person.user_id), (step,))
+        return Found(Address(tenant, person.user_id, person.user_id), (step,), guest=guest)
     address = Address(
         tenant, person.user_id, person.channel_id or person.user_id, person.conversation_id, person.service_url
     )
     if person.reference_active:
         age = None if not person.learned_at else max(0.0, now - person.learned_at)
-        return Found(address, (step, TraceStep("reference", "found", age)))
+        return Found(address, (step, TraceStep("reference", "found", age)), person.learned_at or 0.0, guest)
     reason = person.inactive_reason or UNINSTALLED
     marked = abs(now - (person.reference_changed_at or 0.0))
     if marked <= MARK_SECONDS and not (installs and reason == UNINSTALLED):
         return Missing(reason, "", (step, TraceStep("reference", reason, marked)))
     if reason == UNINSTALLED:  # the conversation went with the app
         address = replace(address, conversation_id=None)
-    return Found(address, (step, TraceStep("reference", f"tried again: {reason}", marked)))
-
-
-def _place(known: Sequence[KnownPerson], tenants: Sequence[TenantId]) -> Placement:
-    """The tenant with a live conversation reference first, then the ones that know the person, then all others."""
-    best = sorted(
-        (person for person in known if not person.disabled),
-        key=lambda person: (bool(person.reference_active), person.learned_at or 0.0, person.seen_at),
-        reverse=True,
-    )
-    if best:
-        order = dict.fromkeys(TenantId(person.tenant_id) for person in best)
-        trace = (TraceStep("directory", f"known in {len(order)} tenant(s)"),)
-        return Placement(tuple(dict.fromkeys((*order, *tenants))), trace)
-    return Placement(tuple(tenants), (TraceStep("installations", f"{len(tenants)} tenants to ask"),))
+    return Found(address, (step, TraceStep("reference", f"tried again: {reason}", marked)), guest=guest)

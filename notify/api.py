@@ -22,7 +22,7 @@ from notify.auth import HEADER, Client, Door
 from notify.errors import as_bytes, json_answer, literal_answer
 from notify.ids import derived_id, has_shape
 from notify.quota import Quota
-from notify.records import IdempotencyKey, RequestRecord, Submission, Submitter
+from notify.records import IdempotencyKey, NotInstalled, RequestRecord, Submission, Submitter
 from notify.render import Problem
 from notify.wire import Bot
 from storage.engine import UNAVAILABLE, describe
@@ -33,6 +33,10 @@ MAX_BODY: Final = 8 * 1024 * 1024
 BODY_SECONDS: Final = 30.0
 LARGE_BODY: Final = 256 * 1024  # reading more than this JSON takes long enough to be noticed by other callers
 V1: Final = "v1"
+NOT_INSTALLED_THERE: Final = Problem(
+    "options.tenant",
+    "the app is not installed there: install it, name another tenant, or leave the option out",
+)
 
 
 class RequestsDoor(Protocol):
@@ -49,7 +53,10 @@ class RequestsDoor(Protocol):
         write: Callable[[RequestRecord], bytes],
         key: IdempotencyKey | None = None,
     ) -> bytes:
-        """Store a request with all its deliveries and the answer, or nothing. Raises KeyReused, KeyBusy."""
+        """Store a request with all its deliveries and the answer, or nothing.
+
+        Raises KeyReused, KeyBusy, and NotInstalled for a tenant that the caller names.
+        """
 
     async def status(self, bot_id: BotId, request_id: str) -> RequestRecord | None:
         """The request; None when unknown, of another bot, or past its retention."""
@@ -110,7 +117,7 @@ class Api:
         if isinstance(call, tuple):
             raise errors.invalid_arguments([str(problem) for problem in call])
         submission = self._submission(bot, client, call)
-        with _storage(), _keys():
+        with _storage(), _keys(), _pinned():
             answer = await self._requests.accept(submission, now=self._clock(), write=self._first_answer, key=bound)
         return literal_answer(answer)
 
@@ -209,6 +216,14 @@ def _keys() -> Iterator[None]:
         raise errors.key_reused() from None
     except idempotency.KeyBusy:
         raise errors.key_busy() from None
+
+
+@contextmanager
+def _pinned() -> Iterator[None]:
+    try:
+        yield
+    except NotInstalled:
+        raise errors.invalid_arguments([str(NOT_INSTALLED_THERE)]) from None
 
 
 def _require_json(request: web.Request) -> None:

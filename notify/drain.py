@@ -428,7 +428,7 @@ class Drain:
         pause, resume = self.pause.take()
         batch = Batch(
             results=results,
-            moves=self.feed.take_moves(),
+            moves=self.feed.placing.take_moves(),
             intents=group,
             pause=pause,
             resume=resume,
@@ -441,7 +441,7 @@ class Drain:
             written = await self._ledger.commit(batch, now=self._shop.clocks.wall())
         except BaseException:
             self._results = results + self._results
-            self.feed.return_moves(batch.moves)
+            self.feed.placing.return_moves(batch.moves)
             self.pause.give_back(pause, resume)
             raise
         self._claim.renewed(started)
@@ -489,7 +489,7 @@ class Drain:
                 self.feed.gone(item)
 
     def _results_are_due(self) -> bool:
-        if self.pause.is_unwritten or self.feed.has_moves:
+        if self.pause.is_unwritten or self.feed.placing.has_moves:
             return True
         if not self._results:
             return False
@@ -527,7 +527,7 @@ class Drain:
         failpoints.reach("wire.answered")
         self._shop.metrics.answers.labels(self.lane.channel, type(outcome).__name__).inc()
         self._note(outcome, item)
-        item.trace.extend(_sent_steps(outcome))
+        self.feed.placing.note(item, _sent_steps(outcome))
         self.apply(item, machine.Answered(outcome))
 
     def _note(self, outcome: Outcome, item: Item) -> None:
@@ -572,7 +572,7 @@ class Drain:
     def _try_elsewhere(self, item: Item, event: machine.Event) -> None:
         """A person whom this tenant does not know may be another tenant's: back to be moved there."""
         fault = _refusal(event)
-        if fault is not None and self.feed.goes_elsewhere(item, fault):
+        if fault is not None and self.feed.placing.goes_elsewhere(item, fault):
             item.elsewhere = Verdict(fault.reason, fault.code, fault.detail, fault.remedy)
             now = self._shop.clocks.wall()
             item.delivery = replace(item.delivery, state=State.ACCEPTED, address=None, next_at=now, final_at=None)
@@ -603,7 +603,7 @@ class Drain:
 
     def healed(self) -> None:
         """Something happened that may have healed the lane (an install, a new token): try at once, not in a storm."""
-        self.feed.healings += 1
+        self.feed.placing.healed()
         now = self._shop.clocks.monotonic()
         if now - self._healed_at >= (HEAL_FAULT_SECONDS if self.pause.is_at_fault else HEAL_SECONDS):
             self._healed_at = now

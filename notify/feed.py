@@ -24,17 +24,15 @@ from typing import TYPE_CHECKING, assert_never
 import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.base import Address, ChannelPace, Fault, FaultClass, Repair, TenantId
+from adapters.base import Address, ChannelPace, Fault, FaultClass, Repair
 from identity.answers import Found, Later, Missing, Resolution
-from identity.resolver import Placement
 from notify import delivery as machine
-from notify.delivery import FINAL, OnUncertain, State, Verdict
+from notify.delivery import FINAL, OnUncertain, State
 from notify.identities import INVALID, identity_problem
 from notify.item import Item, OpenRequest, item_from_row
-from notify.ledger import Move
 from notify.opening import Openings
 from notify.pacing import FairQueue, Share
-from notify.texts import REASONS
+from notify.placing import Placing, refusal
 from storage import deliveries, failpoints
 from storage import requests as requests_store
 from storage.deliveries import QueuedRow
@@ -53,14 +51,6 @@ RATE_WINDOW_SECONDS = 10.0
 LOOKUP_AGAIN_SECONDS = 30.0
 LOOK_UPS = "look-ups"
 MEMORY_MOST = 20_000  # deliveries of one lane in memory
-NO_INSTALLATION_SECONDS = 60.0  # an install wakes the lane at once; this is the slow way
-NO_INSTALLATION = Fault(
-    FaultClass.CONFIGURATION, "installation_missing", REASONS["installation_missing"].remedy, "no_installation"
-)
-
-
-# another tenant may know them better
-NOT_HERE = ("person_not_found", "guest_not_supported", "person_disabled", "person_unlicensed")
 
 
 class Feed:
@@ -71,6 +61,7 @@ class Feed:
         self._shop = shop
         self._key = key
         self._chunk = max(CHUNK, 4 * pace.in_flight)
+        self.placing = Placing(drain, shop, self)
         self.ready: FairQueue[Item] = FairQueue()
         self.chores_wanted = asyncio.Event()
         self._held: dict[str, Item] = {}
@@ -85,9 +76,7 @@ class Feed:
         self._forgetting: set[asyncio.Task[None]] = set()
         self._later: list[tuple[float, int, Item]] = []
         self._ticket = itertools.count()
-        self._moves: list[Move] = []
         self._hunger = asyncio.Event()
-        self.healings = 0
         self._began_at = float("-inf")
         self._begin_again_at: float | None = None
 
@@ -97,11 +86,7 @@ class Feed:
     def busy(self) -> bool:
         """Whether anything is in memory, being worked on, or still to be loaded."""
         to_read = self._rescan or self._begin_again_at is not None or self._requests
-        return bool(self._held or to_read or self._moves or self.chores_wanted.is_set())
-
-    @property
-    def has_moves(self) -> bool:
-        return bool(self._moves)
+        return bool(self._held or to_read or self.placing.has_moves or self.chores_wanted.is_set())
 
     def hungry(self) -> None:
         """The ready queue got shorter."""
@@ -155,19 +140,6 @@ class Feed:
         if request.exhausted and request.loaded <= 0:
             self._requests.pop(request.id, None)
         self._hunger.set()
-
-    def take_moves(self) -> list[Move]:
-        """The deliveries that go to another lane with the next commit."""
-        moves, self._moves = self._moves, []
-        return moves
-
-    def _move(self, item: Item, to: TenantId, rest: Sequence[str]) -> None:
-        item.unwritten = True
-        self._moves.append(Move(item, to, json.dumps(list(rest))))
-
-    def return_moves(self, moves: list[Move]) -> None:
-        """That commit failed."""
-        self._moves = moves + self._moves
 
     def forget(self, item: Item, address: Address, repair: Repair) -> None:
         """What was stored about a person proved stale."""
@@ -411,15 +383,16 @@ class Feed:
 
     async def _resolve(self, items: Sequence[Item]) -> None:
         """From what is stored; what is not stored goes to the look-ups."""
+        await self.placing.survey(items)
         for item in items:
             if item.elsewhere is not None:
-                self.not_here(item, item.elsewhere)
+                self.placing.not_here(item, item.elsewhere)
         items = [item for item in items if item.elsewhere is None]
         askable = [item for item in items if item.delivery.state is State.ACCEPTED and not self._is_hopeless(item)]
         by_mail = [item for item in askable if item.request.identity_type == "resolve"]
         by_id = [item for item in askable if item.request.identity_type != "resolve"]
         if self._drain.lane.is_entry:
-            await self._place(by_mail, by_id)
+            await self.placing.place(by_mail, by_id)
             return
         if by_id:
             found = await self._shop.resolver.known_ids(self._drain.lane, [item.row.identity for item in by_id])
@@ -445,19 +418,20 @@ class Feed:
             return True
         remedy = identity_problem(self._drain.lane.channel, item.request.identity_type, item.row.identity)
         if remedy is not None:
-            self._drain.apply(item, machine.NotReachable(_verdict(INVALID, remedy)))
+            self._drain.apply(item, machine.NotReachable(refusal(INVALID, remedy)))
         return remedy is not None
 
     def _resolved(self, item: Item, resolution: Resolution) -> None:
         if item.delivery.state is not State.ACCEPTED:
             return
-        item.trace.extend(resolution.trace)
+        self.placing.note(item, resolution.trace)
         match resolution:
             case Found(address):
-                self._drain.apply(item, machine.Resolved(address))
-                self.openings.make_ready(item)
+                if self.placing.stays(item, resolution):
+                    self._drain.apply(item, machine.Resolved(address))
+                    self.openings.make_ready(item)
             case Missing(reason, remedy):
-                self.not_here(item, _verdict(reason, remedy))
+                self.placing.not_here(item, refusal(reason, remedy))
             case Later(retry_after, fault):
                 self._postpone(item, retry_after, fault)
             case _:
@@ -465,37 +439,12 @@ class Feed:
 
     def _postpone(self, item: Item, retry_after: float, fault: Fault) -> None:
         """The platform could not be asked about this person now; others go on."""
-        self._drain.apply(item, machine.LookupPostponed(retry_after, replace(fault, klass=FaultClass.NOT_SENT)))
         if fault.klass is FaultClass.CONFIGURATION:
             self._drain.pause.beside(LOOK_UPS, fault)
+        if self.placing.passes(item, fault):
+            return
+        self._drain.apply(item, machine.LookupPostponed(retry_after, replace(fault, klass=FaultClass.NOT_SENT)))
         self.again(item)
-
-    async def _place(self, by_mail: Sequence[Item], by_id: Sequence[Item]) -> None:
-        """The entry lane: decide which tenant's lane a delivery belongs to."""
-        resolver, lane = self._shop.resolver, self._drain.lane
-        placements: dict[str, Placement] = {}
-        healings = self.healings
-        if by_mail:
-            placements |= await resolver.choose_tenant(lane, [item.row.identity for item in by_mail])
-        if by_id:
-            placements |= await resolver.tenants_of_ids(lane, [item.row.identity for item in by_id])
-        for item in (*by_mail, *by_id):
-            placement = placements[item.row.identity]
-            item.trace.extend(placement.trace)
-            if placement.tenants:
-                self._move(item, placement.tenants[0], placement.tenants[1:])
-            else:
-                item.trace.clear()
-                if self.healings != healings:  # an install came while we read that there is none
-                    self._unresolved.append(item)
-                    continue
-                self._drain.pause.begin(NO_INSTALLATION)
-                waiting = replace(NO_INSTALLATION, klass=FaultClass.NOT_SENT)
-                self._drain.apply(item, machine.LookupPostponed(NO_INSTALLATION_SECONDS, waiting))
-                self.again(item)
-        if self._moves:
-            self._drain.pause.end()
-            self._drain.wake_pump()
 
     # ------------------------------------------------------------------ look-ups
 
@@ -528,22 +477,6 @@ class Feed:
             for item in asked.pop(address, ()):
                 self._resolved(item, resolution)
 
-    def not_here(self, item: Item, verdict: Verdict) -> None:
-        """This tenant cannot reach the person; the next candidate is asked, the last one's answer is final."""
-        rest = _candidates(item)
-        if rest and verdict.reason in NOT_HERE:
-            item.delivery = replace(item.delivery, state=State.ACCEPTED, address=None)
-            self._move(item, TenantId(rest[0]), rest[1:])
-            self._drain.wake_pump()
-            return
-        reason, remedy = _best_known(item, verdict.reason, verdict.remedy)
-        best = verdict if reason == verdict.reason else _verdict(reason, remedy)
-        self._drain.apply(item, machine.NotReachable(best))
-
-    def goes_elsewhere(self, item: Item, fault: Fault) -> bool:
-        """Whether another tenant is still to be asked about a delivery that this one refused on the wire."""
-        return fault.reason in NOT_HERE and bool(_candidates(item))
-
 
 def _rate(moments: deque[float], now: float) -> float:
     """Events per second in the window that ends now; a window that began later than it is long counts as it is."""
@@ -558,27 +491,6 @@ def _on_uncertain(value: object) -> OnUncertain:
     return OnUncertain.RESEND if value == OnUncertain.RESEND else OnUncertain.HOLD
 
 
-def _verdict(reason: str, remedy: str) -> Verdict:
-    """A refusal of our own, with the remedy of the table of texts unless the source gave a better one."""
-    known = REASONS.get(reason)
-    return Verdict(reason, remedy=remedy or (known.remedy if known else ""))
-
-
-def _best_known(item: Item, reason: str, remedy: str) -> tuple[str, str]:
-    """Nobody in the last tenant, but a guest or a deactivated account in one before: that is the truth to tell."""
-    if reason == "person_not_found":
-        for step in item.trace:
-            for other in NOT_HERE[1:]:
-                if step.result.endswith(other):
-                    return other, ""
-    return reason, remedy
-
-
 def _is_unconfirmed(resolution: Found | Missing) -> bool:
     """Whether the platform could not be asked, and what is stored was used instead."""
     return any("unconfirmed" in step.result for step in resolution.trace)
-
-
-def _candidates(item: Item) -> list[str]:
-    """The tenants that may still be asked about a person of an entry lane."""
-    return list(json.loads(item.row.candidates)) if item.row.candidates else []

@@ -32,7 +32,8 @@ class Move:
 
     item: Item
     to: TenantId
-    rest: str
+    plan: str | None  # the column `candidates`
+    after: float = 0.0  # seconds until it is due there
 
 
 @dataclass(slots=True)
@@ -154,7 +155,7 @@ def _move_columns(move: Move, now: float) -> dict[str, Any]:
     return {
         "row": move.item.id,
         "to": move.to,
-        "rest": move.rest,
+        "plan": move.plan,
         "trace": trace_text(move.item.trace),
-        "next_at": now,
+        "next_at": now + move.after,
     }

@@ -10,6 +10,10 @@ from typing import Any
 from adapters.base import BotId, ChannelName
 
 
+class NotInstalled(Exception):
+    """The caller names a tenant in which the bot is not installed."""
+
+
 class RequestStatus(StrEnum):
     """Kore's four words for a request."""
 

@@ -22,6 +22,7 @@ from notify.records import (
     Entry,
     IdempotencyKey,
     LogEntry,
+    NotInstalled,
     PausedLane,
     Progress,
     RequestRecord,
@@ -76,8 +77,8 @@ class Requests:
     ) -> bytes:
         """Store the request, all its deliveries and the answer in one transaction; returns the literal answer.
 
-        A repeated key gets the first answer and stores nothing. Raises KeyReused, KeyBusy, and the database's own
-        errors; nothing is stored then.
+        A repeated key gets the first answer and stores nothing. Raises KeyReused, KeyBusy, NotInstalled, and the
+        database's own errors; nothing is stored then.
         """
         if key is None:
             return await self._store(submission, now, write, None)
@@ -169,11 +170,13 @@ class Requests:
         )
 
     async def _lane_for(self, tx: AsyncConnection, submission: Submission) -> Lane:
-        """The only installation's lane where there is one, else the bot's entry lane."""
+        """The lane of the tenant that the caller names, or of the only one; else the bot's entry lane."""
         rows = await installations.active(tx, bot_id=submission.bot_id, channel=submission.channel)
-        tenants = [row.tenant_id for row in rows if not row.is_org]
-        tenant = TenantId(tenants[0]) if len(tenants) == 1 else ENTRY
-        return Lane(submission.bot_id, submission.channel, tenant)
+        tenants = [TenantId(row.tenant_id) for row in rows if not row.is_org]
+        pinned = submission.options.get("tenant")
+        if isinstance(pinned, str):
+            return Lane(submission.bot_id, submission.channel, _installed(pinned, tenants))
+        return Lane(submission.bot_id, submission.channel, tenants[0] if len(tenants) == 1 else ENTRY)
 
     @staticmethod
     async def _paused(tx: AsyncConnection, row: store.RequestRow) -> Sequence[PausedLane]:
@@ -186,6 +189,14 @@ class Requests:
             for key, pause in held.items()
             if key[2] in tenants
         ]
+
+
+def _installed(pinned: str, tenants: Sequence[TenantId]) -> TenantId:
+    """The tenant as the platform spells it. Raises NotInstalled."""
+    for tenant in tenants:
+        if tenant.lower() == pinned.lower():
+            return tenant
+    raise NotInstalled
 
 
 async def _stored(tx: AsyncConnection, by: Submitter, key: IdempotencyKey, now: float) -> bytes | None:

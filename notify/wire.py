@@ -6,6 +6,7 @@ together (text or payload, this bot's channels) is a few functions below it. No 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -29,9 +30,18 @@ OPTION_VALUES: Final[Mapping[str, tuple[str, ...]]] = {"onUncertain": ("hold", "
 
 LATER_OPTIONS: Final[Mapping[str, str]] = {
     "format": "not supported by this version",
-    "tenant": "not supported by this version",
     "parameters": "not supported by this version",
 }
+
+
+_TENANT: Final[Mapping[ChannelName, tuple[re.Pattern[str], str]]] = {
+    ChannelName.MSTEAMS: (
+        re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"),
+        "must be the id of a Teams tenant, a GUID",
+    ),
+    ChannelName.SLACK: (re.compile(r"T[A-Z0-9]{1,63}"), "must be the id of a Slack workspace (T…)"),
+}
+_SLACK_ORG: Final = re.compile(r"E[A-Z0-9]{1,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +96,8 @@ def parse(raw: bytes, bot: Bot, *, max_identities: int = MAX_IDENTITIES) -> Call
         body = SendBody.model_validate(value)
     except ValidationError as error:
         return _bounded(_structure(error.errors(include_url=False, include_input=True)))
-    found = [*_context(body, bot), *_identities(body.identities, max_identities), *_options(body.options)]
     channel = ChannelName(body.channel)
+    found = [*_context(body, bot), *_identities(body.identities, max_identities), *_options(channel, body.options)]
     rendered = _message(channel, body.message)
     if isinstance(rendered, Unfit):
         found += rendered.problems
@@ -111,13 +121,25 @@ def _identities(identities: Sequence[str], most: int) -> Iterator[Problem]:
             yield Problem(f"identities[{index}]", "holds the character NUL, which no identity has: remove it")
 
 
-def _options(options: Mapping[str, Any]) -> Iterator[Problem]:
+def _options(channel: ChannelName, options: Mapping[str, Any]) -> Iterator[Problem]:
     for name in islice(options, MAX_FIELDS):
+        if name == "tenant":
+            yield from _tenant(channel, options[name])
+            continue
         allowed = OPTION_VALUES.get(name)
         if allowed is None:
             yield Problem(f"options.{_shown(name)}", LATER_OPTIONS.get(name, "is not an option: remove it"))
         elif options[name] not in allowed:
             yield Problem(f"options.{name}", f"must be {' or '.join(allowed)}")
+
+
+def _tenant(channel: ChannelName, value: object) -> Iterator[Problem]:
+    shape, sentence = _TENANT[channel]
+    if isinstance(value, str) and shape.fullmatch(value):
+        return
+    if channel is ChannelName.SLACK and isinstance(value, str) and _SLACK_ORG.fullmatch(value):
+        sentence = "is a Slack organisation: name one of its workspaces (T…)"
+    yield Problem("options.tenant", sentence)
 
 
 def _message(channel: ChannelName, message: Message) -> render.Rendered | Unfit:

@@ -200,7 +200,7 @@ _move = Ready(
     update(table)
     .where(table.c.id == bindparam("row"), _HERE, table.c.state == "accepted")
     .values(
-        tenant_id=bindparam("to"), candidates=bindparam("rest"), trace=bindparam("trace"), next_at=bindparam("next_at")
+        tenant_id=bindparam("to"), candidates=bindparam("plan"), trace=bindparam("trace"), next_at=bindparam("next_at")
     )
 )
 

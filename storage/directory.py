@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Column, and_, bindparam, delete, exists, select, update
+from sqlalchemy import Column, and_, bindparam, delete, exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -104,11 +104,11 @@ async def learn(
         update=("name", "locale", "kind", "disabled", "source", "seen_at"),
     )
     addresses = [
-        {**lane, "email": email, "user_id": person.user_id, "seen_at": now}
+        {**lane, "email": email, "user_id": person.user_id, "seen_at": now, "domain": _member_domain(person, email)}
         for person in persons
         for email in dict.fromkeys(person.emails)
     ]
-    await upsert(tx, emails, addresses, update=("seen_at",))
+    await upsert(tx, emails, addresses, update=("seen_at", "domain"))
     wanted = {(row["email"], row["user_id"]) for row in addresses}
     theirs = await _stored_emails(tx, emails.c.user_id, lane, [person.user_id for person in persons])
     await _delete_emails(tx, lane, [pair for pair in theirs if pair not in wanted])
@@ -122,6 +122,35 @@ async def learn(
             ),
             [{"address": row["email"]} for row in addresses],
         )
+
+
+def domain_of(email: str) -> str | None:
+    """The domain of a normal-form e-mail."""
+    return email.rpartition("@")[2] or None if "@" in email else None
+
+
+def _member_domain(person: Person, email: str) -> str | None:
+    return domain_of(email) if person.kind == "member" and not person.disabled else None
+
+
+async def members_by_domain(
+    tx: AsyncConnection, *, bot_id: str, channel: str, domains: Sequence[str]
+) -> dict[str, dict[str, int]]:
+    """How many e-mails of members each tenant has in each of these domains, as far as its directory is known."""
+    found: dict[str, dict[str, int]] = {domain: {} for domain in domains}
+    for start in range(0, len(domains), LOOKUP_CHUNK):
+        rows = await tx.execute(
+            select(emails.c.domain, emails.c.tenant_id, func.count())
+            .where(
+                emails.c.bot_id == bot_id,
+                emails.c.channel == channel,
+                emails.c.domain.in_(domains[start : start + LOOKUP_CHUNK]),
+            )
+            .group_by(emails.c.domain, emails.c.tenant_id)
+        )
+        for domain, tenant, count in rows.all():
+            found[domain][tenant] = count
+    return found
 
 
 async def _stored_emails(

@@ -20,14 +20,14 @@ class NewerSchema(RuntimeError):
     """The database was written by a newer Herald than this one."""
 
 
-async def migrate(database: Database) -> str:
+async def migrate(database: Database, to: str = "head") -> str:
     """Apply what is missing; returns the revision reached. Raises NewerSchema instead of going backwards."""
     async with database.write() as tx:
         await without_limit(tx)
         await tx.run_sync(_refuse_newer)
-        await tx.run_sync(_upgrade)
+        await tx.run_sync(_upgrade, to)
         failpoints.reach("migrate.before_commit")
-    return head()
+    return head() if to == "head" else to
 
 
 async def revision(database: Database) -> str | None:
@@ -53,8 +53,8 @@ def _refuse_newer(connection: Connection) -> None:
         )
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, to: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, to)

@@ -75,7 +75,7 @@ deliveries = Table(
     Column("request_id", String(48), ForeignKey("requests.id", ondelete="CASCADE"), nullable=False),
     Column("position", Integer, nullable=False),
     *_lane_columns(),
-    Column("candidates", Text),  # JSON: tenants still to be asked, when the tenant is not known yet
+    Column("candidates", Text),  # JSON: which tenants have the person and which are to be asked (notify.plan)
     Column("original_id", Text, nullable=False),  # byte for byte what the caller wrote
     Column("identity", Text, nullable=False),  # normal form
     Column("duplicate_of", String(48)),
@@ -246,7 +246,9 @@ emails = Table(
     Column("email", String(320), primary_key=True),  # normal form
     Column("user_id", String(255), primary_key=True),
     Column("seen_at", Double, nullable=False),  # when the platform last said so
+    Column("domain", String(320)),  # of a member's e-mail; guests and leavers say nothing about whose domain it is
     Index("ix_emails_user_id", "bot_id", "channel", "tenant_id", "user_id"),
+    Index("ix_emails_domain", "bot_id", "channel", "domain", "tenant_id"),
 )
 
 misses = Table(

@@ -127,6 +127,33 @@ class TestC06Body:
         ]
 
     @pytest.mark.parametrize(
+        ("channel", "value", "says"),
+        [
+            ("msteams", "T0SIM0000", "must be the id of a Teams tenant, a GUID"),
+            ("msteams", 7, "must be the id of a Teams tenant, a GUID"),
+            ("msteams", "contoso.onmicrosoft.com", "must be the id of a Teams tenant, a GUID"),
+            ("slack", "t0sim0000", "must be the id of a Slack workspace (T…)"),
+            ("slack", None, "must be the id of a Slack workspace (T…)"),
+            ("slack", "E0SIMORG0", "is a Slack organisation: name one of its workspaces (T…)"),
+        ],
+    )
+    async def test_c08_tenant(self, face: Face, channel: str, value: object, says: str) -> None:
+        """C-08: a tenant is named by the id that its platform gives it; an organisation is not one."""
+        answer = await face.send(body(channel=channel, options={"tenant": value}))
+
+        assert answer.messages == [INVALID_ARGUMENTS, f"options.tenant: {says}"]
+
+    @pytest.mark.parametrize(
+        ("channel", "value"), [("msteams", "0a1b2c3d-0000-4000-8000-00000000000F"), ("slack", "T0SIM0000")]
+    )
+    async def test_c08_tenant_given(self, face: Face, channel: str, value: str) -> None:
+        """C-08: a tenant in its platform's shape is taken."""
+        answer = await face.send(body(channel=channel, options={"tenant": value}))
+
+        assert answer.status == 200
+        assert face.requests.submissions[-1].options == {"tenant": value}
+
+    @pytest.mark.parametrize(
         ("field", "change"),
         [
             ("channel", {"channel": "whatsapp"}),

@@ -11,8 +11,9 @@ from sqlalchemy import func, select, text
 
 from adapters.base import Lane
 from notify.requests import Requests
-from storage import tables
+from storage import installations, tables
 from storage.engine import Database
+from storage.installations import Installation
 from tests.contract import samples
 from tests.contract.face import BOT, SLACK_ONLY, Face, body, running
 
@@ -74,6 +75,24 @@ class TestStored:
         assert (await face.send(raw=samples.TEXT, Content_Type="text/plain")).status == 415
 
         assert (await count(database, "requests"), await count(database, "deliveries"), woken) == (0, 0, [])
+
+    async def test_c08_tenant(self, face: Face, database: Database, woken: list[Lane]) -> None:
+        """C-08: a tenant without the app is refused by name and nothing is stored; with the app it is taken."""
+        pinned = body(channel="slack", options={"tenant": "T0SIM0001"})
+        refused = await face.send(pinned, Idempotency_Key="once")
+        kept = await count(database, "requests"), await count(database, "idempotency")
+        async with database.write() as tx:
+            for tenant in ("T0SIM0000", "T0SIM0001"):
+                await installations.save(tx, Installation(BOT, "slack", tenant, installed_at=1.0), 1.0)
+        taken = await face.send(pinned, Idempotency_Key="once")
+
+        assert refused.status == 412
+        assert refused.messages == [
+            "Validation errors/ Invalid arguments",
+            "options.tenant: the app is not installed there: install it, name another tenant, or leave the option out",
+        ]
+        assert kept == (0, 0)
+        assert (taken.status, [lane.tenant for lane in woken]) == (200, ["T0SIM0001"])
 
     async def test_c06_many(self, face: Face, database: Database) -> None:
         """C-06: 1000 identities are stored in one go, strange ones byte for byte."""

@@ -20,6 +20,7 @@ from identity.answers import (
     Resolution,
     Unlicensed,
 )
+from identity.domains import MANY
 from identity.resolver import FRESH_SECONDS, KEPT_SECONDS, MARK_SECONDS, Resolver
 from storage import directory, installations, references
 from storage.directory import Person
@@ -466,6 +467,106 @@ class TestPlacement:
         placed = await desk.resolver().choose_tenant(ENTRY, [ANN])
 
         assert placed[ANN].tenants == (ELSEWHERE, "T0", HOME)
+
+    async def test_by_evidence(self, desk: Desk) -> None:
+        """First where the person talked to us last, then who knows them, then whose members have the domain."""
+        await desk.install("T0", "T1", "T2", "T3", "T4", "T5", "T6")
+        for tenant in ("T3", "T6"):
+            await desk.know("U1", tenant=tenant)
+            desk.now += 1
+            await desk.refer("U1", tenant=tenant)
+        await desk.know("U1", tenant="T5")
+        await desk.know("U1", tenant="T1", kind="guest")
+        await desk.know("U1", tenant="T4", disabled=True)
+        await desk.know("U2", "bob@x.example", tenant="T2")
+
+        placed = (await desk.resolver().choose_tenant(ENTRY, [ANN]))[ANN]
+
+        assert placed.tenants == ("T6", "T3", "T5", "T2", "T1", "T0", "T4")
+        assert placed.sure
+        assert [(step.source, step.tenant) for step in placed.trace] == [("reference", "T6")]
+
+    async def test_a_conversation_that_ended(self, desk: Desk) -> None:
+        """Where the app was removed, the person talks to us no more; nor where we wrote and they never answered."""
+        await desk.install(HOME, ELSEWHERE)
+        await desk.know("U1")
+        await desk.refer("U1")
+        await desk.refuse("U1", "app_not_installed")
+        await desk.know("U2", tenant=ELSEWHERE)
+        async with desk.database.write() as tx:
+            await references.opened(
+                tx,
+                bot_id=BOT,
+                channel="msteams",
+                tenant_id=ELSEWHERE,
+                user_id="U2",
+                channel_id="29:U2",
+                conversation_id="a:U2",
+                service_url=None,
+                now=desk.now,
+            )
+
+        placed = (await desk.resolver().choose_tenant(ENTRY, [ANN]))[ANN]
+
+        assert (placed.tenants, placed.sure) == ((ELSEWHERE, HOME), False)
+
+    @pytest.mark.parametrize(("away", "home"), [(0, HOME), (1, HOME), (2, None), (10, None), (90, ELSEWHERE)])
+    async def test_home(self, desk: Desk, away: int, home: TenantId | None) -> None:
+        """A domain is at home where nine tenths of its known members are."""
+        await desk.install(HOME, ELSEWHERE)
+        for number in range(10):
+            await desk.know(f"U{number}", f"home{number}@x.example")
+        for number in range(away):
+            await desk.know(f"V{number}", f"away{number}@x.example", tenant=ELSEWHERE)
+
+        placed = (await desk.resolver().choose_tenant(ENTRY, [ANN]))[ANN]
+
+        assert placed.home == home
+
+    async def test_another_domain(self, desk: Desk) -> None:
+        """Each domain has its own home, and a domain that nobody has has none."""
+        await desk.install(HOME, ELSEWHERE)
+        await desk.know("U1", "bob@x.example")
+        await desk.know("U2", "bob@y.example", tenant=ELSEWHERE)
+        addresses = [ANN, "ann@y.example", "ann@z.example", "no address"]
+
+        placed = await desk.resolver().choose_tenant(ENTRY, addresses)
+
+        assert [placed[each].home for each in addresses] == [HOME, ELSEWHERE, None, None]
+
+    async def test_nobody_proves_their_own_domain(self, desk: Desk) -> None:
+        """One's own address does not make a tenant one's home: another tenant may have it as well."""
+        await desk.install(HOME, ELSEWHERE)
+        await desk.know("U1", tenant=ELSEWHERE)
+        resolver = desk.resolver()
+        alone = (await resolver.choose_tenant(ENTRY, [ANN]))[ANN]
+        await desk.know("U2", "bob@x.example", tenant=ELSEWHERE)
+        among_others = (await resolver.choose_tenant(ENTRY, [ANN]))[ANN]
+
+        assert (alone.tenants, alone.home) == ((ELSEWHERE, HOME), None)
+        assert (among_others.tenants, among_others.home) == ((ELSEWHERE, HOME), ELSEWHERE)
+
+    async def test_counted_again(self, desk: Desk) -> None:
+        """Few members are counted each time; many are counted again after some minutes."""
+        await desk.install(HOME, ELSEWHERE)
+        resolver = desk.resolver()
+        homes = []
+        for tenant, count, later in ((HOME, 1, 0.0), (ELSEWHERE, MANY, 0.0), (HOME, MANY, 0.0), (HOME, MANY, 301.0)):
+            await desk.know("U1", *(f"{each}@x.example" for each in range(count)), tenant=tenant)
+            desk.now += later
+            homes.append((await resolver.choose_tenant(ENTRY, [ANN]))[ANN].home)
+
+        assert homes == [HOME, ELSEWHERE, ELSEWHERE, None]
+
+    async def test_became_a_guest(self, desk: Desk) -> None:
+        """A member who became a guest, or left, says nothing more about whose domain it is."""
+        await desk.install(HOME, ELSEWHERE)
+        await desk.know("U1", "bob@x.example")
+        await desk.know("U1", "bob@x.example", kind="guest")
+        await desk.know("U2", "eve@x.example")
+        await desk.know("U2", "eve@x.example", disabled=True)
+
+        assert (await desk.resolver().choose_tenant(ENTRY, [ANN]))[ANN].home is None
 
     async def test_the_others_follow_for_ids(self, desk: Desk) -> None:
         """The same for a channel user id."""

@@ -207,6 +207,12 @@ class People:
         self.known: dict[tuple[str, str], PersonAnswer] = {}
         self.failures: dict[str, deque[LookupFailed]] = defaultdict(deque)  # by e-mail
         self.asked: list[tuple[str, str]] = []
+        self.held: dict[str, asyncio.Event] = {}
+
+    def hold(self, tenant: str) -> asyncio.Event:
+        """From now on this tenant does not answer; the event says that it was asked."""
+        self.held[tenant] = asyncio.Event()
+        return self.held[tenant]
 
     def add(self, tenant: str, *emails: str, **details: Any) -> None:
         """People whose user id is U and the part before the @."""
@@ -222,6 +228,9 @@ class People:
             for email in addresses[start : start + 20]:
                 await gate.enter("lookup")
                 self.asked.append((tenant, email))
+                if tenant in self.held:
+                    self.held[tenant].set()
+                    await asyncio.Event().wait()
                 answers[email] = self._answer(tenant, email)
             yield answers
 
@@ -322,7 +331,7 @@ class Server:
         """The app is installed in these tenants."""
         await install(self.database, self.platform.name, *tenants)
 
-    async def know(self, emails: Iterable[str], tenant: str = HOME) -> None:
+    async def know(self, emails: Iterable[str], tenant: str = HOME, *, kind: str = "member") -> None:
         """The directory has these people already."""
         async with self.database.write() as tx:
             await directory.learn(
@@ -330,18 +339,20 @@ class Server:
                 bot_id=BOT,
                 channel=self.platform.name,
                 tenant_id=tenant,
-                persons=[Person(user_id(email), (email,)) for email in emails],
+                persons=[Person(user_id(email), (email,), kind=kind) for email in emails],
                 source="event",
                 now=self.wall(),
             )
 
-    async def write_to(self, emails: Iterable[str], tenant: str = HOME, *, conversation: str | None = None) -> None:
+    async def write_to(
+        self, emails: Iterable[str], tenant: str = HOME, *, conversation: str | None = None, at: float = 1.0
+    ) -> None:
         """A conversation with each of these people is known."""
         async with self.database.write() as tx:
             for email in emails:
                 person = user_id(email)
                 reference = Reference(
-                    BOT, self.platform.name, tenant, person, person, conversation or f"a:{person}", SERVICE_URL, 1.0
+                    BOT, self.platform.name, tenant, person, person, conversation or f"a:{person}", SERVICE_URL, at
                 )
                 await references.capture(tx, reference, 1.0)
 
