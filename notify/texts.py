@@ -121,7 +121,7 @@ REASONS: Final[Mapping[str, Reason]] = {
     "app_not_in_catalog": Reason(
         "The app is not in the tenant's catalog",
         Who.ADMIN,
-        "Upload the app package to the tenant and set catalog_app_id.",
+        "Upload the app package to the tenant's catalog, and set its id there as catalog_app_id.",
     ),
     "app_misconfigured": Reason(
         "The app is not set up correctly",

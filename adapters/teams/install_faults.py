@@ -78,14 +78,16 @@ TABLE: Final = (
     NOT_IN_CATALOG,
     Row(412, ANY, _C, "permission_missing",
         f"The app asks for resource-specific permissions: grant {SELF_INSTALL_WITH_CONSENT} with admin consent."),
-    Row(429, ANY, _N, "throttled", "Graph asked for a pause; Herald goes on by itself."),
+    Row(429, ANY, _N, "throttled", "Teams asked for a pause; send again later."),
     Row(401, ANY, _C, "credentials_rejected", "Entra's token is not accepted by Graph: check app id, secret, tenant."),
 )  # fmt: skip
 
 CATALOG_DENIED: Final = replace(
     PERMISSION, remedy=f"Set catalog_app_id, or grant the app {READ_CATALOG} with admin consent."
 )
-UNREACHABLE: Final = replace(faults.UNREACHABLE, remedy="Microsoft Graph cannot be reached; Herald goes on trying.")
+UNREACHABLE: Final = replace(
+    faults.UNREACHABLE, remedy="Microsoft Graph cannot be reached: check the network and Microsoft's status page."
+)
 UNKNOWN: Final = Row(0, ANY, _R, "unknown_code", "Graph refused with a code Herald does not know; see its text.")
 
 

@@ -11,6 +11,8 @@ from typing import Final
 from adapters.base import Fault
 from adapters.slack import faults as slack
 from adapters.teams import faults as teams
+from adapters.teams import install_faults as installs
+from adapters.teams import installs as installing
 from identity import teams as graph
 from identity.resolver import UNINSTALLED
 from notify.identities import INVALID
@@ -18,8 +20,8 @@ from notify.texts import REASONS
 
 ROOT: Final = Path(__file__).parents[2]
 TEAMS, SLACK = "Teams", "Slack"
-NOT_GIVEN: Final = frozenset({"script_failed", "app_not_in_catalog", "install_not_allowed"})
-"""Reasons of scripts and of installing through Graph, which nothing gives yet."""
+NOT_GIVEN: Final = frozenset({"script_failed"})
+"""The reason of scripts, which nothing gives yet."""
 _PLACES: Final[Mapping[str, int]] = {
     "Fault": 1, "Verdict": 0, "NoPerson": 0, "Missing": 0, "MayNotLook": 0, "_nobody": 0, "_verdict": 0,
 }  # fmt: skip
@@ -87,10 +89,13 @@ def _coded() -> Iterator[tuple[str, str, str]]:
     for row in teams.TABLE:
         code = {teams.ANY: f"{row.status}", None: f"{row.status} without a code"}.get(row.code)
         yield TEAMS, row.reason, code or f"{row.status} `{row.code}`"
+    for install in installs.TABLE:
+        said = f' "{install.words}"' if install.words else ""
+        yield TEAMS, install.reason, f"install: {install.status}{said}"
     for line in slack.ROWS:
         for code in line.codes.split():
             yield SLACK, line.reason, f"`{code}`"
-    for channel, module in ((TEAMS, teams), (TEAMS, graph), (SLACK, slack)):
+    for channel, module in ((TEAMS, teams), (TEAMS, graph), (TEAMS, installing), (SLACK, slack)):
         for value in vars(module).values():
             if isinstance(value, Fault):
                 yield channel, value.reason, f"`{value.code}`" if value.code else ""

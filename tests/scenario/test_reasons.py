@@ -25,8 +25,8 @@ from tests.harness.herald import (
 from tests.harness.platforms import DISABLED, GUEST, MSTEAMS, SLACK, WITHOUT_APP, Platforms
 from tests.scenario.conftest import Starting
 
-NOT_YET: Final = frozenset({"script_failed", "cancelled", "app_not_in_catalog", "install_not_allowed"})
-"""Reasons of what Herald does not do yet: scripts, cancelling, installing through Graph."""
+NOT_YET: Final = frozenset({"script_failed", "cancelled"})
+"""Reasons of what Herald does not do yet: scripts, cancelling."""
 LATE: Final[Json] = {"deadline_hours": 6 / 3600}
 ONCE: Final[Json] = {"max_attempts": 1}
 PAGE: Final[Json] = {"status": 403, "body": "<html>Access denied</html>", "content_type": "text/html"}
@@ -122,6 +122,18 @@ def by_bot(number: int, channel: str) -> Begin:
     return begin
 
 
+def without_app(number: int, **change: Any) -> Begin:
+    """A request of a bot that may install its app, for somebody who does not have it."""
+
+    async def begin(stage: Stage) -> Waiting:
+        person = stage.special(WITHOUT_APP)
+        await stage.platforms.teams_person(person, **change)
+        herald = stage.herald.as_bot(number)
+        return herald, await herald.notify(MSTEAMS, [person])
+
+    return begin
+
+
 async def opening_hangs(stage: Stage) -> Waiting:
     """A request for somebody about whom nothing is known before the deadline."""
     person = stage.person()
@@ -189,6 +201,8 @@ AT_ONCE: Final = {
     "installation_revoked": Case("admin", "Install the app", answered(SLACK, 4, code="token_revoked"), True),
     "token_expired": Case("operator", "The app's tokens expire", answered(SLACK, 5, code="token_expired"), True),
     "installation_missing": Case("admin", "Install the app", by_bot(6, SLACK), True),
+    "app_not_in_catalog": Case("admin", "Upload the app package", without_app(7), True),
+    "install_not_allowed": Case("admin", "A Teams administrator must", without_app(8, install_allowed=False)),
 }
 SKIPPED: Final = {
     "conversation_busy": Case("nobody", "Teams was busy", answered(MSTEAMS, code="PreconditionFailed")),
@@ -223,7 +237,7 @@ async def app_of_slack(platforms: Platforms, number: int, **fields: Any) -> Json
 
 
 async def bots(platforms: Platforms) -> list[Json]:
-    """One bot that is as it should be, and five that are not, or whose lanes will be held."""
+    """One bot that is as it should be, and some that are not, or whose lanes will be held."""
     teams = [await app_of_teams(platforms, number) for number in (2, 3, 4, 5)]
     teams[3]["app_password"] = "not its password"
     teams.append(await app_of_teams(platforms, 6, graph_permissions=[]))
@@ -234,6 +248,8 @@ async def bots(platforms: Platforms) -> list[Json]:
     return [
         bot(msteams=teams_side(), slack=slack_side()),
         *(bot(number, msteams=on_teams, slack=on_slack) for number, on_teams, on_slack in rest),
+        bot(7, msteams=await app_of_teams(platforms, 7, in_catalog=False)),
+        bot(8, msteams=await app_of_teams(platforms, 8)),
     ]
 
 

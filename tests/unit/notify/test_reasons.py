@@ -6,6 +6,7 @@ import pytest
 
 from adapters.slack.faults import ROWS
 from adapters.teams.faults import TABLE
+from adapters.teams.install_faults import TABLE as INSTALLS
 from notify import texts
 from notify.texts import REASONS, Who
 from tests.harness.reasons import NOT_GIVEN, given
@@ -35,7 +36,7 @@ def test_nobody_can_act() -> None:
     assert {"throttled", "conversation_busy", "cancelled"} == passing
 
 
-@pytest.mark.parametrize("remedy", sorted({row.remedy for row in TABLE} | {row.remedy for row in ROWS}))
+@pytest.mark.parametrize("remedy", sorted({row.remedy for row in (*TABLE, *ROWS, *INSTALLS)}))
 def test_remedies_of_an_end(remedy: str) -> None:
     """A remedy stays true when the delivery has ended: it does not promise that Herald goes on."""
     assert "tries again" not in remedy
