@@ -15,7 +15,7 @@ from storage.engine import UNAVAILABLE, Database, describe
 log = logging.getLogger("herald.chores")
 
 AT_ONCE = 8
-BATCH = 64
+LOOK_SECONDS = 1.0  # while all hands are full, so often somebody looks whether more urgent work has come
 GIVE_UP_AFTER = 12  # failed tries; the last waits are an hour long
 BACKOFF_MOST_SECONDS = 3600.0
 DATABASE_RETRY_SECONDS = 5.0
@@ -38,39 +38,56 @@ class ChoreBook:
         `wanted` is set while some may be due, cleared when none is; `rested` is called then.
         """
         wanted.set()
-        while True:
-            try:
-                await self._do_due(lane, gate)
-                wanted.clear()
-                next_due = await self._next_due(lane)  # asked after the clear: what comes now sets it again
-            except UNAVAILABLE as error:
-                log.error(
-                    "chores not readable",
-                    extra={"action": "database_unavailable", "lane": str(lane), "error": describe(error)},
-                )
-                await asyncio.sleep(DATABASE_RETRY_SECONDS)
-                continue
-            rested()
-            await _wait(wanted, None if next_due is None else next_due - self._now())
+        running: dict[int, asyncio.Task[None]] = {}
+        try:
+            while True:
+                try:
+                    busy = await self._begin_due(lane, gate, running)
+                    if not busy:
+                        wanted.clear()
+                        next_due = await self._next_due(lane)  # asked after the clear: what comes now sets it again
+                except UNAVAILABLE as error:
+                    log.error(
+                        "chores not readable",
+                        extra={"action": "database_unavailable", "lane": str(lane), "error": describe(error)},
+                    )
+                    await asyncio.sleep(DATABASE_RETRY_SECONDS)
+                    continue
+                if busy:
+                    await asyncio.wait(running.values(), timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                    continue
+                rested()
+                await _wait(wanted, None if next_due is None else next_due - self._now())
+        finally:
+            for task in running.values():
+                task.cancel()
+            await asyncio.gather(*running.values(), return_exceptions=True)
 
-    async def _do_due(self, lane: Lane, gate: Gate) -> None:
-        """Do what is due now; one that could not be written off does not stop the others."""
-        async with self._database.read() as tx:
-            rows = await store.due(tx, **_key(lane), now=self._now(), limit=BATCH)
-        slots = asyncio.Semaphore(AT_ONCE)
-        chores = [Chore(row.id, lane, row.kind, row.key, row.detail, row.attempts) for row in rows]
-        done = await asyncio.gather(*(self._do(chore, gate, slots) for chore in chores), return_exceptions=True)
-        for error in done:
-            if error is not None:
-                raise error
+    async def _begin_due(self, lane: Lane, gate: Gate, running: dict[int, asyncio.Task[None]]) -> bool:
+        """Begin what is due, the oldest first, as far as there are hands; False if there is nothing to do.
+
+        One that could not be written off stops no other, and is told when those that ended with it are counted out.
+        """
+        ended = {number: task for number, task in running.items() if task.done()}
+        for number in ended:
+            del running[number]
+        for task in ended.values():
+            task.result()
+        free = AT_ONCE - len(running)
+        if free > 0:
+            async with self._database.read() as tx:
+                rows = await store.due(tx, **_key(lane), now=self._now(), limit=AT_ONCE + len(running))
+            for row in [row for row in rows if row.id not in running][:free]:
+                chore = Chore(row.id, lane, row.kind, row.key, row.detail, row.attempts)
+                running[row.id] = asyncio.create_task(self._do(chore, gate))
+        return bool(running)
 
     async def _next_due(self, lane: Lane) -> float | None:
         async with self._database.read() as tx:
             return await store.next_due(tx, **_key(lane))
 
-    async def _do(self, chore: Chore, gate: Gate, slots: asyncio.Semaphore) -> None:
-        async with slots:
-            outcome = await self._ask(chore, gate)
+    async def _do(self, chore: Chore, gate: Gate) -> None:
+        outcome = await self._ask(chore, gate)
         failpoints.reach("chore.done")
         async with self._database.write() as tx:
             match outcome:

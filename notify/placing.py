@@ -19,9 +19,8 @@ from notify.delivery import State, Verdict
 from notify.item import Item
 from notify.ledger import Move
 from notify.plan import Between, Go, Nowhere, Plan, Sighting, Stay
+from notify.tenants import Tenants
 from notify.texts import REASONS
-from storage import installations
-from storage.installations import Installation
 
 if TYPE_CHECKING:
     from notify.drain import Drain, Workshop
@@ -43,7 +42,7 @@ class Placing:
         self._feed = feed
         self._moves: list[Move] = []
         self._healings = 0
-        self._installed: dict[TenantId, Installation] = {}
+        self._tenants: Tenants | None = None
 
     # ------------------------------------------------------------------ what the drain asks
 
@@ -104,12 +103,11 @@ class Placing:
 
     async def survey(self, items: Iterable[Item]) -> None:
         """Read once which tenants there are, if one of these deliveries may have to be told about them."""
-        if self._installed or all(item.row.candidates is None for item in items):
+        if self._tenants is not None or all(item.row.candidates is None for item in items):
             return
         lane = self._drain.lane
         async with self._shop.database.read() as tx:
-            rows = await installations.active(tx, bot_id=lane.bot, channel=lane.channel)
-        self._installed = {TenantId(row.tenant_id): row for row in rows}
+            self._tenants = await Tenants.read(tx, lane.bot, lane.channel)
 
     def note(self, item: Item, steps: Iterable[TraceStep]) -> None:
         """Add to a delivery's trace what was said here; where several tenants are asked, each step names its own."""
@@ -122,7 +120,7 @@ class Placing:
         if plan is None or item.request.identity_type != "resolve":
             return True
         here = Sighting(self._drain.lane.tenant, resolution.talked_at, resolution.guest)
-        step = plans.found(plan, here, self._kin())
+        step = plans.found(plan, here, () if self._tenants is None else self._tenants.kin(here.tenant))
         if isinstance(step, Stay):
             return True
         self._follow(item, step, refusal("person_not_found", ""))
@@ -155,7 +153,8 @@ class Placing:
                 self._drain.wake_pump()
             case Between(tenants):
                 item.trace.append(TraceStep("tenants", f"found in {len(tenants)}: {', '.join(tenants)}"))
-                self._drain.apply(item, machine.NotReachable(refusal("person_ambiguous", self._choose(tenants))))
+                remedy = "" if self._tenants is None else self._tenants.choice(tenants)
+                self._drain.apply(item, machine.NotReachable(refusal("person_ambiguous", remedy)))
             case Nowhere(reason):
                 best = verdict if reason == verdict.reason else refusal(reason, "")
                 self._drain.apply(item, machine.NotReachable(best))
@@ -165,21 +164,6 @@ class Placing:
     def _move(self, item: Item, to: TenantId, plan: Plan | None, after: float = 0.0) -> None:
         item.unwritten = True
         self._moves.append(Move(item, to, None if plan is None else plans.as_text(plan), after))
-
-    def _kin(self) -> set[TenantId]:
-        """The other workspaces of this one's organisation: the same accounts, with the same ids."""
-        here = self._installed.get(self._drain.lane.tenant)
-        if here is None or not here.enterprise_id:
-            return set()
-        return {tenant for tenant, row in self._installed.items() if row.enterprise_id == here.enterprise_id}
-
-    def _choose(self, tenants: Iterable[TenantId]) -> str:
-        named = " and ".join(self._named(tenant) for tenant in tenants)
-        return f"The address is known in {named}: name one of them in options.tenant."
-
-    def _named(self, tenant: TenantId) -> str:
-        row = self._installed.get(tenant)
-        return f"{tenant} ({row.name})" if row is not None and row.name else tenant
 
 
 def refusal(reason: str, remedy: str) -> Verdict:

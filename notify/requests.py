@@ -15,14 +15,13 @@ import orjson
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.base import ENTRY, BotId, ChannelName, Lane, TenantId
+from adapters.base import BotId, ChannelName, Lane
 from notify.idempotency import KeyReused, Turnstile
 from notify.ids import new_id
 from notify.records import (
     Entry,
     IdempotencyKey,
     LogEntry,
-    NotInstalled,
     PausedLane,
     Progress,
     RequestRecord,
@@ -30,7 +29,8 @@ from notify.records import (
     Submission,
     Submitter,
 )
-from storage import failpoints, installations, lanes
+from notify.tenants import Tenants
+from storage import failpoints, lanes
 from storage import requests as store
 from storage.engine import Database
 
@@ -98,7 +98,8 @@ class Requests:
                 earlier = await self._claim_key(tx, submission, key, answer, now)
                 if earlier is not None:
                     return earlier, None
-            lane = await self._lane_for(tx, submission)
+            tenants = await Tenants.read(tx, submission.bot_id, submission.channel)
+            lane = tenants.lane(submission.options.get("tenant"))
             request = _request_row(submission, request_id, now, self._deadline)
             await store.store(tx, request, _delivery_rows(submission, request_id, lane, now))
             failpoints.reach("accept.before_commit")
@@ -169,15 +170,6 @@ class Requests:
             estimated_completion=None if progress is None or paused else progress.finishes_at,
         )
 
-    async def _lane_for(self, tx: AsyncConnection, submission: Submission) -> Lane:
-        """The lane of the tenant that the caller names, or of the only one; else the bot's entry lane."""
-        rows = await installations.active(tx, bot_id=submission.bot_id, channel=submission.channel)
-        tenants = [TenantId(row.tenant_id) for row in rows if not row.is_org]
-        pinned = submission.options.get("tenant")
-        if isinstance(pinned, str):
-            return Lane(submission.bot_id, submission.channel, _installed(pinned, tenants))
-        return Lane(submission.bot_id, submission.channel, tenants[0] if len(tenants) == 1 else ENTRY)
-
     @staticmethod
     async def _paused(tx: AsyncConnection, row: store.RequestRow) -> Sequence[PausedLane]:
         held = await lanes.paused(tx, bot_id=row.bot_id, channel=row.channel)
@@ -189,14 +181,6 @@ class Requests:
             for key, pause in held.items()
             if key[2] in tenants
         ]
-
-
-def _installed(pinned: str, tenants: Sequence[TenantId]) -> TenantId:
-    """The tenant as the platform spells it. Raises NotInstalled."""
-    for tenant in tenants:
-        if tenant.lower() == pinned.lower():
-            return tenant
-    raise NotInstalled
 
 
 async def _stored(tx: AsyncConnection, by: Submitter, key: IdempotencyKey, now: float) -> bytes | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -80,6 +80,29 @@ async def next_due(tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id:
     )
     found: float | None = (await tx.execute(statement)).scalar_one_or_none()
     return found
+
+
+async def detail(
+    tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str, kind: str, key: str
+) -> dict[str, Any] | None:
+    """What one chore holds; None if it is not there."""
+    found = (await tx.execute(select(table.c.detail).where(_one(bot_id, channel, tenant_id, kind, key)))).scalar()
+    return None if found is None else dict(json.loads(found))
+
+
+async def withdraw(tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str, kind: str, key: str) -> None:
+    """The chore is not wanted any more."""
+    await tx.execute(delete(table).where(_one(bot_id, channel, tenant_id, kind, key)))
+
+
+def _one(bot_id: str, channel: str, tenant_id: str, kind: str, key: str) -> ColumnElement[bool]:
+    return and_(
+        table.c.bot_id == bot_id,
+        table.c.channel == channel,
+        table.c.tenant_id == tenant_id,
+        table.c.kind == kind,
+        table.c.key == key,
+    )
 
 
 async def done(tx: AsyncConnection, chore_id: int) -> None:

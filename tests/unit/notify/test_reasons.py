@@ -11,6 +11,8 @@ from notify import texts
 from notify.texts import REASONS, Who
 from tests.harness.reasons import NOT_GIVEN, given
 
+REMEDIES = sorted({row.remedy for row in TABLE} | {row.remedy for row in ROWS} | {row.remedy for row in INSTALLS})
+
 
 def test_every_given_reason_is_explained() -> None:
     """Whatever a fault table, a look-up or our own code can give has a comment, a remedy and somebody who can act."""
@@ -36,7 +38,7 @@ def test_nobody_can_act() -> None:
     assert {"throttled", "conversation_busy", "cancelled"} == passing
 
 
-@pytest.mark.parametrize("remedy", sorted({row.remedy for row in (*TABLE, *ROWS, *INSTALLS)}))
+@pytest.mark.parametrize("remedy", REMEDIES)
 def test_remedies_of_an_end(remedy: str) -> None:
     """A remedy stays true when the delivery has ended: it does not promise that Herald goes on."""
     assert "tries again" not in remedy

@@ -1,0 +1,213 @@
+"""How people would be reached, by what is stored now: nobody is asked, nothing is sent, nothing changes.
+
+    stored and reachable              reachable
+    stored, without the app           will be installed, or reachable if installed
+    known not to be reachable         unreachable, with the reason
+    anything else                     not looked up yet
+
+The same rules decide as for a real delivery: `identities` about what can be nobody, the resolver about what is stored,
+`plan` about several tenants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final, assert_never
+
+from adapters.base import BotId, ChannelName, Lane, TenantId, TraceStep
+from identity.answers import Found, Later, Missing, Resolution
+from identity.placement import Placement
+from identity.resolver import Resolver
+from notify import plan as plans
+from notify.identities import INVALID, comparable, identity_problem
+from notify.plan import Between, Go, Nowhere, Plan, Sighting, Stay
+from notify.tenants import Tenants
+from notify.texts import REASONS
+from storage.engine import Database
+
+MOST_MOVES: Final = 64
+NOT_ASKED: Final = TraceStep("look-up", "not looked up yet")
+
+
+class Standing(StrEnum):
+    """How a person stands before anything is sent; the values are shown."""
+
+    REACHABLE = "reachable"
+    WILL_BE_INSTALLED = "will_be_installed"
+    IF_INSTALLED = "reachable_if_installed"
+    UNREACHABLE = "unreachable"
+    NOT_LOOKED_UP = "not_looked_up"
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """One identity of an audience; `same_as` is the place of an earlier one that is the same."""
+
+    original: str
+    standing: Standing
+    trace: tuple[TraceStep, ...] = ()
+    reason: str | None = None
+    remedy: str | None = None
+    tenant: TenantId | None = None
+    channel_id: str | None = None
+    same_as: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Whom to look for: as in a send call."""
+
+    bot: BotId
+    channel: ChannelName
+    identity_type: str
+    identities: Sequence[str]
+    tenant: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What a channel brings: its resolver, whether people must have an app, and whose bots install it."""
+
+    resolver: Resolver
+    needs_app: bool
+    installing: frozenset[BotId]
+
+
+class Prospects:
+    """Reads how people stand."""
+
+    def __init__(self, database: Database, sides: Mapping[ChannelName, Side]) -> None:
+        self._database = database
+        self._sides = sides
+
+    async def tenants(self, question: Question) -> Tenants:
+        """Where the bot is installed."""
+        async with self._database.read() as tx:
+            return await Tenants.read(tx, question.bot, question.channel)
+
+    async def read(self, question: Question) -> list[Prospect]:
+        """One prospect for each identity, in their order. Raises NotInstalled for a named tenant without the app."""
+        tenants = await self.tenants(question)
+        lane = tenants.lane(question.tenant)
+        forms = [comparable(question.identity_type, original) for original in question.identities]
+        first: dict[str, int] = {}
+        for index, form in enumerate(forms):
+            first.setdefault(form, index)
+        found = await self._stand(question, lane, tenants, list(first))
+        answers = []
+        for index, (original, form) in enumerate(zip(question.identities, forms, strict=True)):
+            same = first[form] if first[form] != index else None
+            answers.append(replace(found[form], original=original, same_as=same))
+        return answers
+
+    async def _stand(
+        self, question: Question, lane: Lane, tenants: Tenants, forms: Sequence[str]
+    ) -> dict[str, Prospect]:
+        stand: dict[str, Prospect] = {}
+        for form in forms:
+            problem = identity_problem(question.channel, question.identity_type, form)
+            if problem is not None:
+                stand[form] = _refused(INVALID, problem, ())
+        asked = [form for form in forms if form not in stand]
+        if not tenants.installed:
+            return stand | {form: _refused("installation_missing", "", ()) for form in asked}
+        side = self._sides[question.channel]
+        if question.identity_type != "resolve":
+            return stand | await self._by_id(side, lane, asked)
+        places = await self._places(side, lane, asked)
+        stored = {
+            tenant: await side.resolver.known(replace(lane, tenant=tenant), asked)
+            for tenant in dict.fromkeys(tenant for place in places.values() for tenant in place.tenants)
+        }
+        for form in asked:
+            said = {tenant: known.get(form) for tenant, known in stored.items()}
+            stand[form] = _Walk(lane, side, tenants, said).follow(places[form])
+        return stand
+
+    async def _places(self, side: Side, lane: Lane, forms: Sequence[str]) -> Mapping[str, Placement]:
+        if lane.is_entry:
+            return await side.resolver.choose_tenant(lane, forms)
+        return dict.fromkeys(forms, Placement((lane.tenant,), ()))
+
+    async def _by_id(self, side: Side, lane: Lane, ids: Sequence[str]) -> dict[str, Prospect]:
+        """A channel user id is used as it is; where it is known, so is its tenant."""
+        places = await side.resolver.tenants_of_ids(lane, ids) if lane.is_entry else {}
+        found = {}
+        for user_id in ids:
+            tenant = places[user_id].tenants[0] if lane.is_entry else lane.tenant
+            there = replace(lane, tenant=tenant)
+            known = (await side.resolver.known_ids(there, [user_id]))[user_id]
+            found[user_id] = _reached(there, side, known, known.trace)
+        return found
+
+
+@dataclass(slots=True)
+class _Walk:
+    """One person's way from tenant to tenant, as a delivery would go it."""
+
+    lane: Lane
+    side: Side
+    tenants: Tenants
+    said: Mapping[TenantId, Resolution | None]
+
+    def follow(self, place: Placement) -> Prospect:
+        """Where the way ends. A tenant that has not been asked about the person ends it."""
+        tenant, *rest = place.tenants
+        plan = Plan(tuple(rest), home=place.home, sure=place.sure) if rest else None
+        trace = list(place.trace)
+        for _ in range(MOST_MOVES):
+            resolution = self.said.get(tenant)
+            if resolution is None or isinstance(resolution, Later):
+                break
+            trace.extend(replace(step, tenant=tenant) if rest else step for step in resolution.trace)
+            step = self._next(resolution, tenant, plan, trace)
+            if isinstance(step, Prospect):
+                return step
+            tenant, plan = step.to, step.plan
+        unasked = replace(NOT_ASKED, tenant=tenant if rest else "")
+        return Prospect("", Standing.NOT_LOOKED_UP, (*trace, unasked), tenant=tenant)
+
+    def _next(
+        self, resolution: Found | Missing, tenant: TenantId, plan: Plan | None, trace: Sequence[TraceStep]
+    ) -> Prospect | Go:
+        """The end of the way, or the tenant to ask next."""
+        step: Go | Between | Nowhere
+        match resolution:
+            case Found():
+                here = Sighting(tenant, resolution.talked_at, resolution.guest)
+                after = Stay() if plan is None else plans.found(plan, here, self.tenants.kin(tenant))
+                if isinstance(after, Stay):
+                    return _reached(replace(self.lane, tenant=tenant), self.side, resolution, trace)
+                step, remedy = after, ""
+            case Missing(reason, remedy):
+                if plan is None or reason not in plans.NOT_HERE:
+                    return _refused(reason, remedy, trace, tenant)
+                step = plans.missing(plan, reason)
+            case _:
+                assert_never(resolution)
+        match step:
+            case Go():
+                return step
+            case Between(several):
+                return _refused("person_ambiguous", self.tenants.choice(several), trace)
+            case Nowhere(reason):
+                return _refused(reason, remedy, trace, tenant)
+            case _:
+                assert_never(step)
+
+
+def _reached(lane: Lane, side: Side, resolution: Found, trace: Sequence[TraceStep]) -> Prospect:
+    """Somebody whom a delivery would be sent to, as far as is known."""
+    address = resolution.address
+    standing = Standing.REACHABLE
+    if side.needs_app and address.conversation_id is None:
+        standing = Standing.WILL_BE_INSTALLED if lane.bot in side.installing else Standing.IF_INSTALLED
+    return Prospect("", standing, tuple(trace), tenant=lane.tenant, channel_id=address.channel_id)
+
+
+def _refused(reason: str, remedy: str, trace: Sequence[TraceStep], tenant: TenantId | None = None) -> Prospect:
+    known = REASONS.get(reason)
+    told = remedy or (known.remedy if known else "")
+    return Prospect("", Standing.UNREACHABLE, tuple(trace), reason, told, tenant)
