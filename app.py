@@ -40,16 +40,19 @@ from identity.resolver import Resolver
 from identity.slack import SlackPeople
 from identity.slack_listing import SlackDirectory, SlackListing
 from identity.teams import GraphPeople
-from notify import auth, health, wire
+from notify import auth, health, lookups, wire
 from notify.api import Api
 from notify.audit import Audit
 from notify.chores import ChoreBook
 from notify.delivery import Policy
 from notify.drain import Clocks, Workshop
+from notify.dry_run import DryRun
 from notify.errors import answer_errors
 from notify.evidence import EvidenceBook
 from notify.housekeeping import keep_house
+from notify.lookups import LookUpChore, LookUps
 from notify.metrics import Metrics
+from notify.prospects import Prospects, Side
 from notify.quota import Quota
 from notify.requests import Requests
 from notify.runner import Runner
@@ -97,7 +100,8 @@ async def build_app(settings: Settings) -> web.Application:
     metrics = Metrics()
     metrics.gauge("herald_lanes_active", "Lanes that this process drains now", lambda: runner.active_lanes)
     audit = Audit(database, clock=CLOCKS.wall, registry=metrics.registry)
-    app.add_routes(_api(settings, database, runner).routes())
+    shops = _shops(settings, database, platforms, runner, metrics)
+    app.add_routes(_api(settings, database, runner, shops).routes())
     app.add_routes(_platform_routes(settings, database, platforms, runner))
     app.add_routes(health.health_routes(_checks(database, audit)))
     app.add_routes(metrics.routes())
@@ -105,7 +109,7 @@ async def build_app(settings: Settings) -> web.Application:
     retention = settings.delivery.retention_days
     app.cleanup_ctx.append(_task(lambda: keep_house(database, retention_days=retention, clock=CLOCKS.wall)))
     app.cleanup_ctx.append(_task(audit.run))
-    app.cleanup_ctx.append(_draining(settings, platforms, _shops(settings, database, platforms, runner, metrics)))
+    app.cleanup_ctx.append(_draining(settings, platforms, shops))
     return app
 
 
@@ -230,29 +234,29 @@ def _shops(
         ),
     }
     installing = frozenset(BotId(bot.id) for bot in settings.bots if bot.msteams is not None and bot.msteams.installs)
+    installers = {ChannelName.MSTEAMS: installing, ChannelName.SLACK: frozenset[BotId]()}
+    resolvers = {
+        name: Resolver(database, source, clock=CLOCKS.wall, installing=installers[name])
+        for name, (_, source, _) in people.items()
+    }
     return {
         name: Workshop(
             database=database,
             channel=channel,
-            resolver=Resolver(
-                database,
-                source,
-                clock=CLOCKS.wall,
-                installing=installing if name is ChannelName.MSTEAMS else frozenset(),
-            ),
+            resolver=resolvers[name],
             looker=looker,
-            chores=ChoreBook(database, handlers, clock=CLOCKS.wall),
+            chores=ChoreBook(database, {**handlers, lookups.KIND: LookUpChore(resolvers[name])}, clock=CLOCKS.wall),
             policy=Policy(max_attempts=settings.delivery.max_attempts, settle_seconds=settings.delivery.settle_seconds),
             clocks=CLOCKS,
             wake=runner.wake,
             claim_seconds=settings.server.claim_seconds,
             metrics=metrics,
         )
-        for name, (channel, source, looker) in people.items()
+        for name, (channel, _, looker) in people.items()
     }
 
 
-def _api(settings: Settings, database: Database, runner: Runner) -> Api:
+def _api(settings: Settings, database: Database, runner: Runner, shops: Mapping[ChannelName, Workshop]) -> Api:
     """The public API: who may call, and what a call does."""
     bots = {BotId(bot.id): wire.Bot(BotId(bot.id), _channels(bot)) for bot in settings.bots}
     door = auth.Door(
@@ -273,12 +277,20 @@ def _api(settings: Settings, database: Database, runner: Runner) -> Api:
         requests,
         door,
         bots,
+        dry_run=_dry_run(database, runner, shops),
         quota=Quota(per_minute=settings.limits.requests_per_minute, per_hour=settings.limits.requests_per_hour),
         ids_key=derive(settings.storage.encryption_key[-1].get_secret_value(), b"ids"),
         clock=CLOCKS.wall,
         max_body=settings.limits.body_bytes,
         max_identities=settings.limits.identities,
     )
+
+
+def _dry_run(database: Database, runner: Runner, shops: Mapping[ChannelName, Workshop]) -> DryRun:
+    """Rehearsals by the same resolvers and paces as real sends."""
+    sides = {name: Side(shop.resolver, shop.channel.pace()) for name, shop in shops.items()}
+    look_ups = LookUps(database, wake=runner.wake, clock=CLOCKS.monotonic)
+    return DryRun(Prospects(database, sides), look_ups, sides, runner.traffic)
 
 
 def _channels(bot: Bot) -> frozenset[ChannelName]:

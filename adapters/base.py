@@ -178,6 +178,7 @@ class ChannelPace:
     in_flight: int
     learns: bool = False  # the send bucket's ceiling is undisclosed and is learnt from 429s
     opens: bool = False  # a conversation must be opened before the first send to a person
+    installs: str | None = None  # the bucket of installing the app for people
     windows: tuple[tuple[float, int], ...] = ()  # (seconds, sends): what one person's conversation may get in any span
 
 

@@ -98,3 +98,6 @@ class PeopleSource(Protocol):
 
         Each address is answered exactly once. Never raises for a platform's answer.
         """
+
+    async def seconds(self, bot: BotId, tenant: TenantId, unknown: int) -> float:
+        """About how long looking so many addresses up takes at the documented pace."""

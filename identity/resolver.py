@@ -65,6 +65,14 @@ class Resolver:
         self._installing = installing
         self._domains = Domains(clock)
 
+    def installs(self, bot: BotId) -> bool:
+        """Whether the app is installed for people of this bot who do not have it."""
+        return bot in self._installing
+
+    async def seconds(self, lane: Lane, unknown: int) -> float:
+        """About how long so many look-ups take."""
+        return await self._source.seconds(lane.bot, lane.tenant, unknown)
+
     async def known(self, lane: Lane, addresses: Sequence[str]) -> dict[str, Resolution]:
         """What is stored about these normal-form e-mails; an address that is absent must be looked up."""
         now = self._now()
@@ -80,7 +88,7 @@ class Resolver:
         for person in people:
             grouped[person.email].append(person)
         for email, candidates in grouped.items():
-            resolution = _from_known(candidates, now, lane.bot in self._installing)
+            resolution = _from_known(candidates, now, self.installs(lane.bot))
             if resolution is not None:
                 found[email] = resolution
         return found
@@ -96,9 +104,7 @@ class Resolver:
         for person in people:
             if abs(now - person.seen_at) <= KEPT_SECONDS:
                 grouped[person.email].append(person)
-        return {
-            email: _from_kept(candidates, now, lane.bot in self._installing) for email, candidates in grouped.items()
-        }
+        return {email: _from_kept(candidates, now, self.installs(lane.bot)) for email, candidates in grouped.items()}
 
     async def known_ids(self, lane: Lane, user_ids: Sequence[str]) -> dict[str, Found]:
         """The addresses of channel user ids that the caller gave (`donotresolve`); no directory call is made."""

@@ -118,6 +118,15 @@ class SlackPeople:
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
 
+    async def seconds(self, bot: BotId, tenant: TenantId, unknown: int) -> float:
+        """About how long looking so many addresses up takes, by the quicker way; of a size unknown, one by one."""
+        mirror = await self._listing.mirror(bot, tenant)
+        one_by_one = max(unknown - limits.LOOKUP_BURST, 0.0) / limits.TIER_3 * 60.0
+        if mirror is None or not mirror.members:
+            return one_by_one
+        pages = math.ceil(mirror.members / (mirror.page_size or limits.USERS_PAGE))
+        return min(one_by_one, max(pages - limits.LIST_BURST, 0.0) / limits.TIER_2 * 60.0)
+
     async def _search(self, plan: Plan, speaker: Installed, search: _Search, gate: Gate) -> None:
         """Take the planned ways until every address is answered or no way is left."""
         ways = []

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -32,7 +33,7 @@ from adapters.http import Answer, CallFailed, call, parse_retry_after
 from adapters.ids import MAX_NAME, readable, words
 from adapters.teams.bots import TeamsBots
 from adapters.teams.faults import CREDENTIALS_REJECTED, UNREACHABLE
-from adapters.teams.limits import GRAPH_BATCH_REQUESTS, GRAPH_FILTER_CLAUSES
+from adapters.teams.limits import GRAPH_BATCH_REQUESTS, GRAPH_FILTER_CLAUSES, GRAPH_UNITS_PER_10_SECONDS
 from adapters.teams.tokens import TokenUnavailable
 from identity.answers import LookupFailed, NoPerson, NotAsked, PersonAnswer, Unlicensed
 from identity.email import looks_valid, normal_form
@@ -163,6 +164,13 @@ class GraphPeople:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+
+    async def seconds(self, bot: BotId, tenant: TenantId, unknown: int) -> float:
+        """About how long looking so many addresses up takes: batches of full questions at the documented pace."""
+        if not self._bots.get(bot).app.graph:
+            return 0.0
+        units = math.ceil(unknown / _RICH_ADDRESSES)
+        return max(units - GRAPH_UNITS_PER_10_SECONDS, 0) / (GRAPH_UNITS_PER_10_SECONDS / 10.0)
 
     def _questions(self, bot: BotId, tenant: TenantId, addresses: Sequence[str]) -> list[_Question]:
         if self._clock() < self._basic_until.get((bot, tenant), 0.0):

@@ -11,11 +11,15 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from notify import texts
+from notify.dry_run import Rehearsal
 from notify.ids import derived_id
+from notify.prospects import Prospect, Question
 from notify.records import LogEntry, RequestRecord, RequestStatus
+from notify.trace import stored
 
 JOB_TYPE: Final = "PROACTIVE_NOTIFICATIONS_API"
 ACTION: Final = "PROACTIVE_NOTIFICATIONS"
+DRY_RUN: Final = "DRY_RUN"
 
 
 class Answers:
@@ -61,6 +65,37 @@ class Answers:
             **_optional("details", dict(_details(record))),
         }
 
+    def rehearsed(self, rehearsal: Rehearsal, created_by: str, sample: Mapping[str, Any], now: float) -> dict[str, Any]:
+        """The answer to a dry run: the record of a send without an id, and how each identity stands."""
+        question, moment = rehearsal.question, iso(now)
+        shared = {"createdBy": created_by, "streamId": question.bot, "channel": question.channel.value}
+        return {
+            "status": DRY_RUN,
+            "percentageComplete": 0,
+            "streamId": question.bot,
+            "createdBy": created_by,
+            "jobType": JOB_TYPE,
+            "action": ACTION,
+            "statusLogs": [{**_prospect(each), **shared} for each in rehearsal.prospects],
+            "lMod": _iso(_milliseconds(now) // 1000 * 1000),
+            "createdOn": moment,
+            "requestedTime": moment,
+            "__v": 0,
+            "count": len(rehearsal.prospects),
+            "store": {"identitiesCount": len(rehearsal.prospects)},
+            "countOfDockStatuses": 1,
+            "details": {
+                "outcomes": {standing.value: count for standing, count in sorted(rehearsal.counts.items())},
+                "estimatedSeconds": round(rehearsal.seconds, 1),
+                "estimatedCompletion": iso(now + rehearsal.seconds),
+                "sample": sample,
+            },
+        }
+
+    def explained(self, question: Question, prospect: Prospect) -> dict[str, Any]:
+        """The answer to an explanation: one identity as it stands."""
+        return {"streamId": question.bot, "channel": question.channel.value, **_prospect(prospect)}
+
     def _entry(self, record: RequestRecord, entry: LogEntry) -> dict[str, Any]:
         return {
             "_id": entry.id,
@@ -87,6 +122,26 @@ class Answers:
             "channelId": entry.channel_id or person,
             "messagestoreId": entry.store_id or derived_id("ms", self._key, "message", entry.id),
         }
+
+
+def _prospect(prospect: Prospect) -> dict[str, Any]:
+    """How one identity stands, in the names of a status entry."""
+    same = None if prospect.same_as is None else f"identities[{prospect.same_as}]"
+    return {
+        "originalId": prospect.original,
+        "comments": texts.standing(prospect.standing, prospect.reason),
+        **_optional("channelId", prospect.channel_id),
+        "details": {
+            "outcome": prospect.standing.value,
+            **_optional("reason", prospect.reason),
+            **_optional("remedy", prospect.remedy or texts.remedy(prospect.reason)),
+            **_optional("who", texts.who(prospect.reason)),
+            **_optional("code", prospect.code),
+            **_optional("tenant", prospect.tenant),
+            **_optional("duplicateOf", same),
+            **_optional("trace", [_step(stored(step)) for step in prospect.trace]),
+        },
+    }
 
 
 def percentage(record: RequestRecord) -> int:

@@ -19,8 +19,10 @@ from adapters.base import BotId
 from notify import errors, idempotency, wire
 from notify.answers import Answers
 from notify.auth import HEADER, Client, Door
+from notify.dry_run import Rehearsal
 from notify.errors import as_bytes, json_answer, literal_answer
 from notify.ids import derived_id, has_shape
+from notify.prospects import Prospect, Question
 from notify.quota import Quota
 from notify.records import IdempotencyKey, NotInstalled, RequestRecord, Submission, Submitter
 from notify.render import Problem
@@ -62,6 +64,16 @@ class RequestsDoor(Protocol):
         """The request; None when unknown, of another bot, or past its retention."""
 
 
+class DryRunDoor(Protocol):
+    """What this room needs of rehearsals (`notify.dry_run.DryRun`)."""
+
+    async def rehearse(self, question: Question, caller: str) -> Rehearsal:
+        """How a send call with this audience would go. Raises NotInstalled."""
+
+    async def explain(self, question: Question, *, look_up: bool) -> Prospect:
+        """How one person stands. Raises NotInstalled."""
+
+
 class Api:
     """The handlers of Kore's v1 routes."""
 
@@ -71,6 +83,7 @@ class Api:
         door: Door,
         bots: Mapping[BotId, Bot],
         *,
+        dry_run: DryRunDoor,
         quota: Quota,
         ids_key: bytes,
         clock: Callable[[], float],
@@ -81,6 +94,7 @@ class Api:
     ) -> None:
         self._requests = requests
         self._door = door
+        self._dry_run = dry_run
         self._bots = bots
         self._quota = quota
         self._monotonic = monotonic
@@ -96,16 +110,19 @@ class Api:
         base = f"{errors.API_PREFIX}bot/{{bot_id}}"
         return [
             web.post(f"{base}/notify", self.send, expect_handler=expect),
+            web.post(f"{base}/identities/explain", self.explain, expect_handler=expect),
             web.get(f"{base}/notify/status/{{request_id}}", self.status, allow_head=False, expect_handler=expect),
         ]
 
     async def send(self, request: web.Request) -> web.Response:
         """`POST …/notify`: accept one message for up to 1000 people and answer at once."""
         client, bot = await self._admit(request)
-        _refuse_unsupported(request)
+        rehearsal = _is_dry_run(request)
         _require_json(request)
         key = _key(request)
         raw = await self._body(request)
+        if rehearsal:
+            return await self._rehearse(client, bot, raw)
         bound = None if key is None else idempotency.bind(key, raw)
         with _storage(), _keys():
             if bound is not None:
@@ -120,6 +137,30 @@ class Api:
         with _storage(), _keys(), _pinned():
             answer = await self._requests.accept(submission, now=self._clock(), write=self._first_answer, key=bound)
         return literal_answer(answer)
+
+    async def _rehearse(self, client: Client, bot: Bot, raw: bytes) -> web.Response:
+        """`POST …/notify?dryRun=true`: what the call would come to; nothing is sent, stored or bound to a key."""
+        call = await self._parse(raw, bot)
+        if isinstance(call, tuple):
+            raise errors.invalid_arguments([str(problem) for problem in call])
+        identities = [entry.original for entry in call.entries]
+        question = Question(bot.id, call.channel, call.identity_type, identities, call.options.get("tenant"))
+        with _storage(), _pinned():
+            rehearsal = await self._dry_run.rehearse(question, client.client_id)
+        answer = self._answers.rehearsed(rehearsal, self._created_by(client), call.payload, self._clock())
+        return json_answer(answer)
+
+    async def explain(self, request: web.Request) -> web.Response:
+        """`POST …/identities/explain`: how one person would be reached, or why not."""
+        _, bot = await self._admit(request)
+        _require_json(request)
+        parsed = wire.parse_explain(await self._body(request), bot)
+        if isinstance(parsed, tuple):
+            raise errors.invalid_arguments([str(problem) for problem in parsed])
+        question = Question(bot.id, parsed.channel, parsed.identity_type, [parsed.identity], parsed.tenant)
+        with _storage(), _pinned():
+            prospect = await self._dry_run.explain(question, look_up=parsed.look_up)
+        return json_answer(self._answers.explained(question, prospect))
 
     def _first_answer(self, record: RequestRecord) -> bytes:
         return as_bytes(self._answers.sent(record))
@@ -174,13 +215,17 @@ class Api:
             bot_id=bot.id,
             channel=call.channel,
             client_id=client.client_id,
-            created_by=derived_id("u", self._ids_key, "client", client.client_id),
+            created_by=self._created_by(client),
             route=V1,
             identity_type=call.identity_type,
             payload=call.payload,
             entries=call.entries,
             options=call.options,
         )
+
+    def _created_by(self, client: Client) -> str:
+        """The caller's id as callers see it."""
+        return derived_id("u", self._ids_key, "client", client.client_id)
 
 
 async def expect(request: web.Request) -> web.Response | None:
@@ -192,13 +237,12 @@ async def expect(request: web.Request) -> web.Response | None:
     return None
 
 
-def _refuse_unsupported(request: web.Request) -> None:
-    """What would change the meaning of a call and is not offered yet is refused: ignoring it would send for real."""
-    unsupported = []
-    if request.query.get("dryRun", "false").lower() != "false":
-        unsupported.append("dryRun: not supported by this version")
-    if unsupported:
-        raise errors.invalid_arguments(unsupported)
+def _is_dry_run(request: web.Request) -> bool:
+    """What is neither yes nor no is refused: taken for a no it would send for real."""
+    wish = request.query.get("dryRun", "false").lower()
+    if wish not in ("true", "false") or len(request.query.getall("dryRun", [])) > 1:
+        raise errors.invalid_arguments(["dryRun: must be true or false"])
+    return wish == "true"
 
 
 def _key(request: web.Request) -> str | None:

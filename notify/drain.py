@@ -43,6 +43,7 @@ from notify.chores import ChoreBook
 from notify.claim import ClaimWatch
 from notify.delivery import FINAL, Delivery, Policy, State, Verdict
 from notify.feed import Feed
+from notify.forecast import Traffic
 from notify.gate import ChoreGate, LaneGate
 from notify.item import Item
 from notify.ledger import CLAIM_SECONDS, Batch, Ledger
@@ -184,6 +185,10 @@ class Drain:
         last = max(now, finish_time(now, request_id, shares, rate, start) - at_once / rate)
         wait = last - now + self._answer_takes
         return Progress(round(self.feed.rate_of(request_id), 2), self._shop.clocks.wall() + wait)
+
+    def traffic(self) -> Traffic:
+        """What the lane does now."""
+        return Traffic(self.pacer.send.rate, self.feed.shares())
 
     def abandon(self) -> None:
         """The grace time is over: what is still on the wire stays in doubt, what is not written is tried once more."""

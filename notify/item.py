@@ -10,7 +10,7 @@ from typing import Any
 from adapters.base import Address, Lane, TenantId, TraceStep
 from notify.delivery import Delivery, OnUncertain, State, Verdict
 from notify.ids import new_id
-from notify.trace import Trace
+from notify.trace import Trace, stored
 from storage.deliveries import QueuedRow
 
 
@@ -142,16 +142,4 @@ def _store_id(item: Item) -> str:
 
 def trace_text(trace: Trace) -> str:
     """A trace as it is stored."""
-    return json.dumps([_step(step) for step in trace])
-
-
-def _step(step: TraceStep) -> dict[str, Any]:
-    """What a step knows; what it does not is left out."""
-    stored: dict[str, Any] = {"source": step.source, "result": step.result}
-    if step.age_seconds is not None:
-        stored["age_seconds"] = step.age_seconds
-    if step.code:
-        stored["code"] = step.code
-    if step.tenant:
-        stored["tenant"] = step.tenant
-    return stored
+    return json.dumps([stored(step) for step in trace])

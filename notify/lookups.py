@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final, assert_never
 
-from adapters.base import ChannelName, Chore, ChoreDone, ChoreLater, ChoreOutcome, Gate, Lane, TenantId
+from adapters.base import Chore, ChoreDone, ChoreLater, ChoreOutcome, Gate, Lane, TenantId
 from identity.answers import Found, Later, Missing, Resolution
 from identity.resolver import Resolver
 from storage import chores
@@ -27,7 +27,7 @@ LOOK_SECONDS: Final = 0.1
 class LookUpChore:
     """Does the chores of kind `identity.look_up`."""
 
-    def __init__(self, resolver: Callable[[ChannelName], Resolver]) -> None:
+    def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
 
     async def __call__(self, chore: Chore, gate: Gate) -> ChoreOutcome:
@@ -35,9 +35,8 @@ class LookUpChore:
         if "answer" in chore.detail:
             return ChoreDone()
         email = str(chore.detail["email"])
-        resolver = self._resolver(chore.lane.channel)
         answer: Mapping[str, str] = {}
-        async for answers in resolver.look_up(chore.lane, [email], gate):
+        async for answers in self._resolver.look_up(chore.lane, [email], gate):
             answer = _as_json(answers[email])
         return ChoreLater(KEPT_SECONDS, detail={"email": email, "answer": answer})
 

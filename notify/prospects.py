@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, assert_never
 
-from adapters.base import BotId, ChannelName, Lane, TenantId, TraceStep
+from adapters.base import BotId, ChannelName, ChannelPace, Lane, TenantId, TraceStep
 from identity.answers import Found, Later, Missing, Resolution
 from identity.placement import Placement
 from identity.resolver import Resolver
@@ -50,6 +50,7 @@ class Prospect:
     trace: tuple[TraceStep, ...] = ()
     reason: str | None = None
     remedy: str | None = None
+    code: str | None = None
     tenant: TenantId | None = None
     channel_id: str | None = None
     same_as: int | None = None
@@ -68,11 +69,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What a channel brings: its resolver, whether people must have an app, and whose bots install it."""
+    """What a channel brings: how people are found, and its pace."""
 
     resolver: Resolver
-    needs_app: bool
-    installing: frozenset[BotId]
+    pace: ChannelPace
 
 
 class Prospects:
@@ -202,12 +202,12 @@ def _reached(lane: Lane, side: Side, resolution: Found, trace: Sequence[TraceSte
     """Somebody whom a delivery would be sent to, as far as is known."""
     address = resolution.address
     standing = Standing.REACHABLE
-    if side.needs_app and address.conversation_id is None:
-        standing = Standing.WILL_BE_INSTALLED if lane.bot in side.installing else Standing.IF_INSTALLED
+    if side.pace.opens and address.conversation_id is None:
+        standing = Standing.WILL_BE_INSTALLED if side.resolver.installs(lane.bot) else Standing.IF_INSTALLED
     return Prospect("", standing, tuple(trace), tenant=lane.tenant, channel_id=address.channel_id)
 
 
 def _refused(reason: str, remedy: str, trace: Sequence[TraceStep], tenant: TenantId | None = None) -> Prospect:
     known = REASONS.get(reason)
     told = remedy or (known.remedy if known else "")
-    return Prospect("", Standing.UNREACHABLE, tuple(trace), reason, told, tenant)
+    return Prospect("", Standing.UNREACHABLE, tuple(trace), reason, told, tenant=tenant)

@@ -16,6 +16,7 @@ from dataclasses import replace
 
 from adapters.base import ENTRY, BotId, ChannelName, Lane, TenantId
 from notify.drain import Drain, Workshop
+from notify.forecast import Traffic
 from notify.ledger import CLAIM_SECONDS
 from notify.pacing import Pacer
 from notify.records import Progress
@@ -111,6 +112,11 @@ class Runner:
             return None
         moments = [progress.finishes_at for progress in found if progress.finishes_at is not None]
         return Progress(sum(progress.rate for progress in found), max(moments, default=None))
+
+    def traffic(self, lane: Lane) -> Traffic | None:
+        """What a lane does now, if this process drains it."""
+        drain = self._drains.get(lane)
+        return None if drain is None else drain.traffic()
 
     @property
     def active_lanes(self) -> int:

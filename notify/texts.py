@@ -199,6 +199,19 @@ def comment(outcome: str, reason: str | None) -> str:
     return known.comment if known else FAILED
 
 
+_STANDINGS: Final = {
+    "reachable": "Notification can be sent",
+    "will_be_installed": "The app will be installed for the person, then notification can be sent",
+    "reachable_if_installed": "Notification can be sent if the app is installed for the person",
+    "not_looked_up": "The person has not been looked up yet",
+}
+
+
+def standing(value: str, reason: str | None) -> str:
+    """The comment of an identity before anything is sent."""
+    return _STANDINGS.get(value) or comment("refused", reason)
+
+
 def remedy(reason: str | None) -> str | None:
     """What to do about a reason, unless the platform's table says it better."""
     known = REASONS.get(reason or "")

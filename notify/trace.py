@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from adapters.base import TraceStep
 
@@ -46,3 +46,15 @@ class Trace:
 
 def _ageless(step: TraceStep) -> TraceStep:
     return replace(step, age_seconds=None)
+
+
+def stored(step: TraceStep) -> dict[str, Any]:
+    """A step as it is stored; what it does not know is left out."""
+    kept: dict[str, Any] = {"source": step.source, "result": step.result}
+    if step.age_seconds is not None:
+        kept["age_seconds"] = step.age_seconds
+    if step.code:
+        kept["code"] = step.code
+    if step.tenant:
+        kept["tenant"] = step.tenant
+    return kept

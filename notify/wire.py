@@ -84,6 +84,57 @@ class SendBody(_Strict):
     options: dict[str, Any] = {}
 
 
+class ExplainBody(_Strict):
+    """The body of a call that explains one person."""
+
+    channel: Literal["msteams", "slack"]
+    identity: str
+    identity_type: Annotated[Literal["resolve", "donotresolve"], Field(alias="userIdentityType")] = "resolve"
+    look_up: Annotated[bool, Field(alias="lookUp")] = False
+    options: dict[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A valid call that explains one person."""
+
+    channel: ChannelName
+    identity_type: str
+    identity: str
+    look_up: bool
+    tenant: str | None
+
+
+def parse_explain(raw: bytes, bot: Bot) -> Explanation | tuple[Problem, ...]:
+    """The question that `raw` asks, or its problems."""
+    try:
+        value = strict_json.read(raw)
+    except strict_json.NotJson as error:
+        return (Problem("", f"the body {error}"),)
+    if _crowded(value):
+        return (Problem("", "the body has far more fields than this call: remove them"),)
+    try:
+        body = ExplainBody.model_validate(value)
+    except ValidationError as error:
+        return _bounded(_structure(error.errors(include_url=False, include_input=True)))
+    channel = ChannelName(body.channel)
+    found = [*_channel(body.channel, bot), *_pinned(channel, body.options)]
+    if "\x00" in body.identity:
+        found.append(Problem("identity", "holds the character NUL, which no identity has: remove it"))
+    if found:
+        return _bounded(found)
+    return Explanation(channel, body.identity_type, body.identity, body.look_up, body.options.get("tenant"))
+
+
+def _pinned(channel: ChannelName, options: Mapping[str, Any]) -> Iterator[Problem]:
+    """Only the tenant changes how a person is found."""
+    for name in islice(options, MAX_FIELDS):
+        if name == "tenant":
+            yield from _tenant(channel, options[name])
+        else:
+            yield Problem(f"options.{_shown(name)}", "is not an option of this call: remove it")
+
+
 def parse(raw: bytes, bot: Bot, *, max_identities: int = MAX_IDENTITIES) -> Call | tuple[Problem, ...]:
     """The call that `raw` makes of `bot`, or its problems: at least one, each naming its field and the remedy."""
     try:
@@ -97,7 +148,11 @@ def parse(raw: bytes, bot: Bot, *, max_identities: int = MAX_IDENTITIES) -> Call
     except ValidationError as error:
         return _bounded(_structure(error.errors(include_url=False, include_input=True)))
     channel = ChannelName(body.channel)
-    found = [*_context(body, bot), *_identities(body.identities, max_identities), *_options(channel, body.options)]
+    found = [
+        *_channel(body.channel, bot),
+        *_identities(body.identities, max_identities),
+        *_options(channel, body.options),
+    ]
     rendered = _message(channel, body.message)
     if isinstance(rendered, Unfit):
         found += rendered.problems
@@ -108,9 +163,9 @@ def parse(raw: bytes, bot: Bot, *, max_identities: int = MAX_IDENTITIES) -> Call
 
 
 # ── meaning ─────────────────────────────────────────────────────────────────────────────────────────────────
-def _context(body: SendBody, bot: Bot) -> Iterator[Problem]:
-    if body.channel not in bot.channels:
-        yield Problem("channel", f"{body.channel} is not set up for this bot: ask its operator")
+def _channel(channel: str, bot: Bot) -> Iterator[Problem]:
+    if channel not in bot.channels:
+        yield Problem("channel", f"{channel} is not set up for this bot: ask its operator")
 
 
 def _identities(identities: Sequence[str], most: int) -> Iterator[Problem]:
@@ -180,6 +235,7 @@ _SENTENCES: Final = {
     "list_type": "must be a list",
     "model_type": "must be an object",
     "model_attributes_type": "must be an object",
+    "bool_type": "must be true or false",
 }
 _UNION_MEMBERS: Final = frozenset({"str", "dict[str,any]"})
 

@@ -94,6 +94,7 @@ class TeamsChannel:
             },
             in_flight=pace.in_flight,
             opens=True,
+            installs=INSTALL_BUCKET,
             windows=THREAD_WINDOWS,
         )
 

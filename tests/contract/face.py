@@ -15,9 +15,11 @@ from aiohttp import web
 from adapters.base import BotId, ChannelName
 from notify.api import Api, RequestsDoor
 from notify.auth import PROACTIVE_SCOPE, Client, Door, Key
+from notify.dry_run import Rehearsal
 from notify.errors import answer_errors
 from notify.health import health_routes
 from notify.ids import new_id
+from notify.prospects import Prospect, Question, Standing
 from notify.quota import Quota
 from notify.records import IdempotencyKey, RequestRecord, RequestStatus, Submission, Submitter
 from notify.wire import Bot
@@ -166,10 +168,28 @@ class Face:
         content = {"data": raw} if raw is not None else {"json": TEXT_SAMPLE if payload is None else payload}
         return await self.call("POST", f"/api/public/bot/{bot}/notify", headers=given, **content)
 
+    async def explain(self, payload: Any, *, bot: str = BOT) -> Answer:
+        """The call that explains one person."""
+        path = f"/api/public/bot/{bot}/identities/explain"
+        return await self.call("POST", path, headers={"auth": self.auth}, json=payload)
+
     async def status(self, request_id: str, *, bot: str = BOT, auth: str = "") -> Answer:
         """The status call."""
         path = f"/api/public/bot/{bot}/notify/status/{request_id}"
         return await self.call("GET", path, headers={"auth": auth or self.auth})
+
+
+class RehearsalsInMemory:
+    """Rehearsals of an audience in which everybody can be reached."""
+
+    async def rehearse(self, question: Question, caller: str) -> Rehearsal:
+        """Everybody."""
+        prospects = [Prospect(each, Standing.REACHABLE) for each in question.identities]
+        return Rehearsal(question, prospects, 0.0, {Standing.REACHABLE: len(prospects)})
+
+    async def explain(self, question: Question, *, look_up: bool) -> Prospect:
+        """The one."""
+        return Prospect(question.identities[0], Standing.REACHABLE)
 
 
 @asynccontextmanager
@@ -180,6 +200,7 @@ async def running(
     memory = RequestsInMemory()
     door = Door(clients, BOTS, SeenInMemory(), clock=time.time)
     options.setdefault("quota", Quota(per_minute=100_000, per_hour=100_000))
+    options.setdefault("dry_run", RehearsalsInMemory())
     api = Api(requests or memory, door, BOTS, ids_key=IDS_KEY, clock=time.time, **options)
     app = web.Application(middlewares=[answer_errors])
     app.add_routes([*api.routes(), *health_routes()])

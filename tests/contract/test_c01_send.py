@@ -279,11 +279,3 @@ class TestC11Transport:
         answer = await face.send(body(channel="fax", identities=[], extra=1))
 
         assert all(wrong(field, answer.messages) for field in ("channel", "identities", "extra"))
-
-    async def test_what_would_change_the_meaning(self, face: Face) -> None:
-        """A dry run is refused as long as it is not offered: nothing is sent by mistake."""
-        path = f"/api/public/bot/{BOT}/notify?dryRun=true"
-        dry = await face.call("POST", path, data=samples.TEXT, headers={"auth": face.auth})
-
-        assert wrong("dryRun", dry.messages)
-        assert face.requests.submissions == []

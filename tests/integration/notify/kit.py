@@ -219,6 +219,10 @@ class People:
         for email in emails:
             self.known[tenant, email] = Person(user_id(email), (email,), **details)
 
+    async def seconds(self, bot: BotId, tenant: TenantId, unknown: int) -> float:
+        """Answers cost no time here."""
+        return 0.0
+
     async def find(
         self, bot: BotId, tenant: TenantId, addresses: Sequence[str], gate: Gate
     ) -> AsyncIterator[Mapping[str, PersonAnswer | LookupFailed]]:
