@@ -171,7 +171,7 @@ class TestTwoTenants:
     async def test_moved(
         self, channel: str, processes: Servers, tmp_path: Path, database_url: str, moment: str
     ) -> None:
-        """X04: killed when deliveries were just handed to a tenant's lane, or from one to the next, each is sent once."""
+        """X04: killed when deliveries were just handed to a tenant's lane, or to the next one, each is sent once."""
         async with simulated(tenants=2, workspaces=2, people=20) as platforms:
             multi = teams_side(app_id=DEFAULT_MULTI_TENANT_APP_ID, app_type="MultiTenant")
             del multi["tenant_id"]
