@@ -168,8 +168,11 @@ class TestAtStart:
 
 
 class TestTwoTenants:
-    async def test_moved(self, channel: str, processes: Servers, tmp_path: Path, database_url: str) -> None:
-        """X04: killed when deliveries were just handed to their tenants' lanes, each is sent in its lane, once."""
+    @pytest.mark.parametrize("moment", ["lane.moved", "lane.moved:2"])
+    async def test_moved(
+        self, channel: str, processes: Servers, tmp_path: Path, database_url: str, moment: str
+    ) -> None:
+        """X04: killed when deliveries were just handed to a tenant's lane, or to the next one, each is sent once."""
         async with simulated(tenants=2, workspaces=2, people=20) as platforms:
             multi = teams_side(app_id=DEFAULT_MULTI_TENANT_APP_ID, app_type="MultiTenant")
             del multi["tenant_id"]
@@ -181,7 +184,7 @@ class TestTwoTenants:
             await server.kill()
             people = [*platforms.emails(8, 0), *platforms.emails(8, 1)]
             identities = [*people, f"nobody@{people[0].rpartition('@')[2]}", people[0]]
-            dying = scene.start("lane.moved")
+            dying = scene.start(moment)
             request = await scene.post_while_alive(dying, identities)
             await dying.killed()
 

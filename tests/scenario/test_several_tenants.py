@@ -35,14 +35,17 @@ class Somebody:
         self._channel = channel
         self._slack_ids: dict[int, str] = {}
 
-    async def join(self, number: int, email: str = ANN, *, silently: bool = False) -> None:
-        """An account in tenant number 0 or 1; on Teams with the app."""
+    async def join(self, number: int, email: str = ANN, *, silently: bool = False, guest: bool = False) -> None:
+        """An account in tenant number 0 or 1; on Teams with the app, which guests cannot have."""
         if self._channel == SLACK:
             joins = {"team": workspace_id(number), "email": email, "silent": silently, "wait": True}
+            joins |= {"is_restricted": guest}
             self._slack_ids[number] = (await self._platforms.control("slack/people", joins))["id"]
             return
         where = {"tenant": tenant_id(number)}
-        await self._platforms.control("teams/people", {**where, "email": email})
+        await self._platforms.control("teams/people", {**where, "email": email, "guest": guest})
+        if guest:
+            return
         await self._platforms.control(
             "teams/installs", {**where, **TEAMS_APP, "emails": [email], "notify": not silently}
         )
@@ -156,6 +159,33 @@ class TestBetweenTwo:
 
         assert outcomes(record) == {"sent": 1}
         assert await mailboxes(pair, channel, "Home") == [place(channel, 1)]
+
+    async def test_a_guest_in_one(self, pair: Platforms, two: Two, channel: str) -> None:
+        """Whoever is a guest in the one is a member of the other, and is reached there."""
+        ann = Somebody(pair, channel)
+        async with two(channel) as herald:
+            await ann.join(0, silently=True, guest=True)
+            await ann.join(1, silently=True)
+            record = await deliver(herald, channel, "Home")
+
+        assert reasons(record) == {}
+        assert await mailboxes(pair, channel, "Home") == [place(channel, 1)]
+
+    async def test_look_ups_at_fault(self, pair: Platforms, two: Two, channel: str) -> None:
+        """A tenant whose look-ups lack a permission holds nobody whom the other one has."""
+        ann = Somebody(pair, channel)
+        denied: Json = {"platform": "graph", "operation": "batch", "status": 403, "code": "Authorization_RequestDenied"}
+        if channel == SLACK:
+            denied = {"platform": "slack", "operation": "users.lookupByEmail", "status": 200, "code": "missing_scope"}
+        async with two(channel) as herald:
+            trouble = await pair.fault(**denied, tenant=place(channel, 0))
+            await ann.join(1, silently=True)
+            record = await deliver(herald, channel, "There")
+            fired = (await pair.faults())[trouble]["fired"]
+
+        assert reasons(record) == {}
+        assert fired
+        assert await mailboxes(pair, channel, "There") == [place(channel, 1)]
 
     async def test_talked_to_us_last(self, pair: Platforms, two: Two, channel: str) -> None:
         """Whoever has an account in both is reached where they turned to the bot last."""
