@@ -8,8 +8,7 @@ Asking in two phases would save calls and miss people who share an address.
 With only `User.ReadBasic.All` the aliases may not be filtered on: then by `mail`, fifteen addresses a filter, and
 whoever is not found by name of sign-in, one request each. The same for an address whose full filter Graph refuses:
 a refusal is no answer, and only an empty answer says that somebody does not exist.
-Sources: graph-docs `concepts/json-batching.md`, `concepts/aad-advanced-queries.md`, `user-list.md`,
-`resources/assignedplan.md`.
+Sources: graph-docs `concepts/json-batching.md`, `concepts/aad-advanced-queries.md`, `user-list.md`.
 """
 
 from __future__ import annotations
@@ -37,6 +36,7 @@ from adapters.teams.limits import GRAPH_BATCH_REQUESTS, GRAPH_FILTER_CLAUSES, GR
 from adapters.teams.tokens import TokenUnavailable
 from identity.answers import LookupFailed, NoPerson, NotAsked, PersonAnswer, Unlicensed
 from identity.email import looks_valid, normal_form
+from identity.teams_plans import is_unlicensed
 from storage.directory import Person
 
 logger = logging.getLogger(__name__)
@@ -92,8 +92,6 @@ _REMEDIES: Final = {
     "guest_not_supported": "Guests cannot have the app; use the person's own tenant.",
     "person_unlicensed": "Assign a licence that includes Microsoft Teams to the account.",
 }
-TEAMS_SERVICE: Final = "teamspaceapi"  # assignedPlan.service of every plan of Teams, in lower case
-USABLE_PLANS: Final = ("enabled", "warning")  # "available for normal use", the second in its period of grace
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,7 +337,11 @@ def _owner(address: str, users: Sequence[Mapping[str, Any]]) -> PersonAnswer:
     usable = [user for user in owners if not _is_disabled(user) and not _is_guest(user)]
     if len(usable) == 1:
         person = _person(usable[0], address)
-        return Unlicensed(person, _nobody("person_unlicensed")) if _is_unlicensed(usable[0]) else person
+        return (
+            Unlicensed(person, _nobody("person_unlicensed"))
+            if is_unlicensed(usable[0].get("assignedPlans"))
+            else person
+        )
     if usable:
         return _nobody("person_ambiguous")
     if any(not _is_disabled(user) for user in owners):
@@ -380,23 +382,6 @@ def _is_guest(user: Mapping[str, Any]) -> bool:
 
 def _is_disabled(user: Mapping[str, Any]) -> bool:
     return user.get("accountEnabled") is False
-
-
-def _is_unlicensed(user: Mapping[str, Any]) -> bool:
-    """Whether Graph told every plan of the account and none is a usable one of Teams; what we cannot read is one."""
-    plans = user.get("assignedPlans")
-    if not isinstance(plans, list):  # not asked for, or not for us to see
-        return False
-    return not any(_may_be_teams(plan) for plan in plans)
-
-
-def _may_be_teams(plan: object) -> bool:
-    if not isinstance(plan, dict):
-        return True
-    service, status = plan.get("service"), plan.get("capabilityStatus")
-    if not isinstance(service, str) or not isinstance(status, str):
-        return True
-    return service.lower().startswith(TEAMS_SERVICE) and status.lower() in USABLE_PLANS
 
 
 def _nobody(reason: str) -> NoPerson:

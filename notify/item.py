@@ -81,7 +81,8 @@ def item_from_row(row: QueuedRow, request: OpenRequest, lane: Lane, prepared: ob
         address=address,
         verdict=Verdict(row.reason, row.code or "", row.detail or "", row.remedy or "") if row.reason else None,
     )
-    trace = Trace(TraceStep(**step) for step in json.loads(row.trace)) if row.trace else Trace()
+    steps = [TraceStep(**step) for step in json.loads(row.trace)] if row.trace else []
+    trace = Trace(steps, tenant="" if row.candidates is None else lane.tenant)
     return Item(row, request, delivery, prepared, trace, was=state, term=term, wire_started_at=row.wire_started_at)
 
 

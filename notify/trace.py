@@ -13,11 +13,16 @@ FIRST: Final = 8  # of these, the ones that tell how it began
 
 
 class Trace:
-    """The steps in the order in which they happened."""
+    """The steps in the order in which they happened.
 
-    def __init__(self, steps: Iterable[TraceStep] = ()) -> None:
+    `tenant` is where the next ones happen, for a delivery that several tenants may be asked about.
+    """
+
+    def __init__(self, steps: Iterable[TraceStep] = (), *, tenant: str = "") -> None:
         self._steps: list[TraceStep] = []
+        self._tenant = ""
         self.extend(steps)
+        self._tenant = tenant
 
     def __iter__(self) -> Iterator[TraceStep]:
         return iter(self._steps)
@@ -27,6 +32,7 @@ class Trace:
 
     def append(self, step: TraceStep) -> None:
         """Note a step; one that only repeats the last takes its place, with the newer age."""
+        step = step if step.tenant else replace(step, tenant=self._tenant)
         if self._steps and _ageless(self._steps[-1]) == _ageless(step):
             self._steps[-1] = step
             return

@@ -29,6 +29,17 @@ def test_differences() -> None:
     assert all(len(Trace([THROTTLED, other])) == 2 for other in others)
 
 
+def test_tenants() -> None:
+    """Where several tenants may be asked, each step names the one in which it happened."""
+    placed = [TraceStep("installations", "2 tenants to ask")]
+    first = Trace(placed, tenant="tenant-1")
+    first.append(TraceStep("graph", "person_not_found", 0.0))
+    second = Trace(first, tenant="tenant-2")
+    second.append(TraceStep("graph", "person_not_found", 0.0))
+
+    assert ["", "tenant-1", "tenant-2"] == [step.tenant for step in second]
+
+
 def test_bound() -> None:
     """Of very many steps the first and the newest are kept, and the middle is left out."""
     steps = [TraceStep("send", f"result {number}") for number in range(200)]
