@@ -13,7 +13,7 @@ from typing import Any, Final
 from adapters.base import ENTRY, ChannelName, Lane, TenantId
 from notify import forecast
 from notify.forecast import Traffic, Work
-from notify.identities import comparable
+from notify.identities import INVALID, comparable
 from notify.lookups import LookUps
 from notify.prospects import Prospect, Prospects, Question, Side, Standing
 
@@ -74,13 +74,13 @@ class DryRun:
     async def explain(self, question: Question, *, look_up: bool) -> Prospect:
         """How one person stands, with `look_up` after the platform was asked. Raises NotInstalled."""
         (prospect,) = await self._prospects.read(question)
-        if not look_up or question.identity_type != "resolve" or prospect.reason == "identity_invalid":
+        if not look_up or question.identity_type != "resolve" or prospect.reason == INVALID:
             return prospect
         tenants = await self._prospects.tenants(question)
-        lane = tenants.lane(question.tenant)
-        asked = list(tenants.installed) if lane.is_entry else [lane.tenant]
         if not tenants.installed:
             return prospect
+        lane = tenants.lane(question.tenant)
+        asked = list(tenants.installed) if lane.is_entry else [lane.tenant]
         email = comparable(question.identity_type, question.identities[0])
         answers = await self._look_ups.ask(lane, asked, email, LOOK_UP_SECONDS)
         (prospect,) = await self._prospects.read(question)

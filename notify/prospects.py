@@ -112,7 +112,8 @@ class Prospects:
                 stand[form] = _refused(INVALID, problem, ())
         asked = [form for form in forms if form not in stand]
         if not tenants.installed:
-            return stand | {form: _refused("installation_missing", "", ()) for form in asked}
+            waiting = Prospect("", Standing.NOT_LOOKED_UP, (NOT_ASKED,), "installation_missing")
+            return stand | dict.fromkeys(asked, waiting)
         side = self._sides[question.channel]
         if question.identity_type != "resolve":
             return stand | await self._by_id(side, lane, asked)
