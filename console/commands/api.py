@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 import aiohttp
@@ -32,15 +32,15 @@ class Entry:
 
     @classmethod
     def parse(cls, log: Mapping[str, Any]) -> Self:
-        details = _object(log.get("details"))
+        details = as_object(log.get("details"))
         succeeded = log.get("status") == "SUCCESS"
         return cls(
-            identity=_text(log.get("originalId")),
+            identity=as_text(log.get("originalId")),
             succeeded=succeeded,
-            outcome=_text(details.get("outcome")) or ("sent" if succeeded else "failed"),
-            comment=_text(log.get("comments")),
-            reason=_text(details.get("reason")),
-            remedy=_text(details.get("remedy")),
+            outcome=as_text(details.get("outcome")) or ("sent" if succeeded else "failed"),
+            comment=as_text(log.get("comments")),
+            reason=as_text(details.get("reason")),
+            remedy=as_text(details.get("remedy")),
         )
 
 
@@ -59,21 +59,21 @@ class Record:
 
     @classmethod
     def parse(cls, body: Mapping[str, Any]) -> Self:
-        details, logs = _object(body.get("details")), body.get("statusLogs")
-        entries = tuple(Entry.parse(_object(log)) for log in (logs if isinstance(logs, list) else []))
-        total, percent, rate = _object(body.get("store")).get("identitiesCount"), body.get("percentageComplete"), None
+        details, logs = as_object(body.get("details")), body.get("statusLogs")
+        entries = tuple(Entry.parse(as_object(log)) for log in (logs if isinstance(logs, list) else []))
+        total, percent, rate = as_object(body.get("store")).get("identitiesCount"), body.get("percentageComplete"), None
         if isinstance(details.get("rate"), int | float):
             rate = float(details["rate"])
         paused = details.get("paused")
         return cls(
-            request_id=_text(body.get("_id")),
-            status=_text(body.get("status")),
+            request_id=as_text(body.get("_id")),
+            status=as_text(body.get("status")),
             percent=percent if isinstance(percent, int) else 0,
             total=total if isinstance(total, int) else len(entries),
             entries=entries,
             rate=rate,
-            finish=_text(details.get("estimatedCompletion")) or None,
-            paused=tuple(_pause(_object(lane)) for lane in (paused if isinstance(paused, list) else [])),
+            finish=as_text(details.get("estimatedCompletion")) or None,
+            paused=tuple(_pause(as_object(lane)) for lane in (paused if isinstance(paused, list) else [])),
         )
 
     @property
@@ -83,15 +83,15 @@ class Record:
 
 
 def _pause(lane: Mapping[str, Any]) -> str:
-    return ": ".join(_text(lane[key]) for key in ("reason", "remedy") if lane.get(key)) or "paused"
+    return ": ".join(as_text(lane[key]) for key in ("reason", "remedy") if lane.get(key)) or "paused"
 
 
-def _text(value: object) -> str:
+def as_text(value: object) -> str:
     """A server's text for a terminal: control characters, which could act there, become blanks."""
     return "" if value is None else "".join(char if char.isprintable() else " " for char in str(value))
 
 
-def _object(value: object) -> Mapping[str, Any]:
+def as_object(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
@@ -114,6 +114,10 @@ class Caller:
         extra = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         return Record.parse(await self._call("POST", self._root, json=body, headers=self._headers | extra))
 
+    async def rehearse(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What posting this request would come to."""
+        return await self._call("POST", f"{self._root}?dryRun=true", json=body, headers=self._headers)
+
     async def status(self, request_id: str) -> Record:
         """Ask how far a request is."""
         return Record.parse(
@@ -135,7 +139,10 @@ class Caller:
         raise Trouble("The server keeps saying that this bot has used up its rate limit: try again in a minute.")
 
 
-def run(call: Coroutine[Any, Any, Record]) -> Record:
+Result = TypeVar("Result")
+
+
+def run(call: Coroutine[Any, Any, Result]) -> Result:
     """Run a call; Ctrl-C ends with 130, as in a shell, because 1 stands for PARTIAL_SUCCESS."""
     try:
         return asyncio.run(call)
@@ -169,8 +176,8 @@ def _answer(status: int, raw: bytes) -> Mapping[str, Any]:
         body = None
     if status == 200 and isinstance(body, dict):
         return body
-    errors = _object(body).get("errors")
-    lines = [_text(_object(error).get("msg")) for error in (errors if isinstance(errors, list) else [])]
+    errors = as_object(body).get("errors")
+    lines = [as_text(as_object(error).get("msg")) for error in (errors if isinstance(errors, list) else [])]
     if not any(lines):
         raise Trouble(f"The server answered {status} and nothing this program understands: is --url a Herald?")
     raise Trouble("\n".join([f"The server refused ({status}):", *(f"  - {line}" for line in lines if line)]))

@@ -1,7 +1,7 @@
 """`herald send`: posts one notification to many people."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -10,6 +10,7 @@ from rich.console import Console
 
 from console.commands.api import Access, Caller, Record, access_options, find_access, run
 from console.commands.progress import EXIT_CODE_HELP, exit_with, follow, show
+from console.commands.rehearsal import show_rehearsal
 from console.commands.tools import Tools, config_option
 
 
@@ -22,6 +23,8 @@ from console.commands.tools import Tools, config_option
 @click.option("--identity", "identities", multiple=True, metavar="E-MAIL", help="may be given many times")
 @click.option("--identities-file", type=click.File(encoding="utf-8"), help="one a line, # begins a comment, - is stdin")
 @click.option("--donotresolve", is_flag=True, help="the identities are channel user ids already")
+@click.option("--tenant", metavar="ID", help="only through this Teams tenant or Slack workspace")
+@click.option("--dry-run", is_flag=True, help="say how each person would be reached; nothing is sent")
 @click.option("--idempotency-key", metavar="KEY", help="the same key again sends nothing twice")
 @click.option("--watch", is_flag=True, help="follow it with a progress bar until it is final")
 @click.pass_obj
@@ -39,6 +42,8 @@ def send(
     identities: tuple[str, ...],
     identities_file: TextIO | None,
     donotresolve: bool,
+    tenant: str | None,
+    dry_run: bool,
     idempotency_key: str | None,
     watch: bool,
 ) -> None:
@@ -46,15 +51,21 @@ def send(
     people = [*identities, *read_identities(identities_file or ())]
     if not people:
         raise click.UsageError("Nobody to send to: give --identity or --identities-file.")
+    if dry_run and (watch or idempotency_key):
+        raise click.UsageError("--dry-run sends nothing: leave --watch and --idempotency-key out.")
     body = {
         "channel": channel,
         "userIdentityType": "donotresolve" if donotresolve else "resolve",
         "message": message(text, json_file),
         "identities": people,
+        **({"options": {"tenant": tenant}} if tenant else {}),
     }
     access = find_access(
         tools, config, url=url, bot=bot, token=token, client_id=client_id, private_key=private_key
     )  # fmt: skip
+    if dry_run:
+        show_rehearsal(run(_rehearse(access, body)), Console())
+        return
     record = run(_send(access, body, idempotency_key, watch))
     if watch:
         show(record, Console())
@@ -66,6 +77,11 @@ async def _send(access: Access, body: dict[str, Any], idempotency_key: str | Non
         record = await caller.notify(body, idempotency_key)
         click.echo(record.request_id)
         return await follow(caller, record.request_id, Console(stderr=True)) if watch else record
+
+
+async def _rehearse(access: Access, body: dict[str, Any]) -> Mapping[str, Any]:
+    async with Caller.open(access.url, access.bot, access.token) as caller:
+        return await caller.rehearse(body)
 
 
 def read_identities(lines: Iterable[str]) -> list[str]:

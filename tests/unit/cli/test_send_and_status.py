@@ -98,9 +98,25 @@ class TestSend:
         assert result.exit_code == 1
         assert "ds-1 PARTIAL_SUCCESS: 1 sent, 1 failed, 0 open" in result.stdout
 
+    async def test_dry_run(self, shell: Shell, herald: StubHerald) -> None:
+        """With --dry-run nothing is sent: each person is shown as they stand, with what to do."""
+        details = {"outcome": "unreachable", "reason": "person_not_found", "remedy": "Check the address."}
+        logs = [{"originalId": "bob@example.com", "details": details}]
+        answer = {"status": "DRY_RUN", "statusLogs": logs}
+        herald.answers = [(200, answer | {"details": {"outcomes": {"unreachable": 1}, "estimatedSeconds": 0.0}})]
+
+        result = await shell.run_beside(*send(herald, "--dry-run", "--tenant", "T0123"))
+
+        assert result.exit_code == 0
+        assert herald.seen[0].query_string == "dryRun=true"
+        assert herald.bodies[0]["options"] == {"tenant": "T0123"}
+        assert "bob@example.com" in result.stdout
+        assert "nothing was sent: 1 unreachable; sending would take about 0.0 s" in result.stdout
+
     @pytest.mark.parametrize(
         ("drop", "add", "message"),
         [
+            ((), ("--dry-run", "--watch"), "--dry-run sends nothing"),
             (("--identity", "ann@example.com"), (), "Nobody to send to"),
             (("--text", "hi"), (), "exactly one of --text"),
             ((), ("--client", "cs-1"), "exclude each other"),
