@@ -150,10 +150,11 @@ async def _reading(world: World, channel: ChannelName) -> tuple[float, float]:
 
 
 _STORED = """
-    SELECT emails.email, people.user_id, people.disabled, known.conversation_id FROM json_each(?) AS asked
-    JOIN emails ON emails.bot_id = ? AND emails.channel = ? AND emails.tenant_id = ? AND emails.email = asked.value
-    JOIN people USING (bot_id, channel, tenant_id, user_id)
+    SELECT emails.email, people.user_id, people.disabled, known.conversation_id
+    FROM emails CROSS JOIN people USING (bot_id, channel, tenant_id, user_id)
     LEFT JOIN conversation_references AS known USING (bot_id, channel, tenant_id, user_id)
+    WHERE emails.email IN (SELECT value FROM json_each(?))
+        AND emails.bot_id = ? AND emails.channel = ? AND emails.tenant_id = ?
 """
 
 

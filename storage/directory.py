@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Column, and_, bindparam, delete, exists, select, update
+from sqlalchemy import ColumnElement, Table, and_, bindparam, delete, exists, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.ready import Ready
 from storage.tables import conversation_references, emails, mirrors, misses, people
 from storage.upsert import upsert
 
@@ -110,57 +111,52 @@ async def learn(
     ]
     await upsert(tx, emails, addresses, update=("seen_at",))
     wanted = {(row["email"], row["user_id"]) for row in addresses}
-    theirs = await _stored_emails(tx, emails.c.user_id, lane, [person.user_id for person in persons])
+    theirs = await _stored_emails(tx, "user_id", lane, [person.user_id for person in persons])
     await _delete_emails(tx, lane, [pair for pair in theirs if pair not in wanted])
     if addresses:
-        await tx.execute(
-            delete(misses).where(
-                misses.c.bot_id == bot_id,
-                misses.c.channel == channel,
-                misses.c.tenant_id == tenant_id,
-                misses.c.email == bindparam("address"),
-            ),
-            [{"address": row["email"]} for row in addresses],
-        )
+        await _FORGET_MISS.run(tx, addresses)
+
+
+def _of_tenant(table: Table) -> ColumnElement[bool]:
+    return and_(*(table.c[name] == bindparam(name) for name in ("bot_id", "channel", "tenant_id")))
+
+
+_PAIRS = select(emails.c.email, emails.c.user_id).where(_of_tenant(emails))
+_OF_ONE = {name: Ready(_PAIRS.where(emails.c[name] == bindparam("value"))) for name in ("email", "user_id")}
+_OF_MANY = {
+    name: _PAIRS.where(emails.c[name].in_(bindparam("values", expanding=True))) for name in ("email", "user_id")
+}
+_DELETE_EMAIL = Ready(
+    delete(emails).where(
+        _of_tenant(emails), emails.c.email == bindparam("email"), emails.c.user_id == bindparam("user_id")
+    )
+)
+_FORGET_MISS = Ready(delete(misses).where(_of_tenant(misses), misses.c.email == bindparam("email")))
 
 
 async def _stored_emails(
-    tx: AsyncConnection, column: Column[str], lane: Mapping[str, str], values: Sequence[str]
+    tx: AsyncConnection, column: str, lane: Mapping[str, str], values: Sequence[str]
 ) -> list[tuple[str, str]]:
     """The (e-mail, user id) pairs of a tenant whose `column` has one of these values."""
+    if len(values) == 1:  # as each event asks
+        return [(email, user_id) for email, user_id in await _OF_ONE[column].read(tx, {**lane, "value": values[0]})]
     found: list[tuple[str, str]] = []
     for start in range(0, len(values), LOOKUP_CHUNK):
-        rows = await tx.execute(
-            select(emails.c.email, emails.c.user_id).where(
-                emails.c.bot_id == lane["bot_id"],
-                emails.c.channel == lane["channel"],
-                emails.c.tenant_id == lane["tenant_id"],
-                column.in_(values[start : start + LOOKUP_CHUNK]),
-            )
-        )
+        rows = await tx.execute(_OF_MANY[column], {**lane, "values": values[start : start + LOOKUP_CHUNK]})
         found += [(row.email, row.user_id) for row in rows.all()]
     return found
 
 
 async def _delete_emails(tx: AsyncConnection, lane: Mapping[str, str], pairs: Iterable[tuple[str, str]]) -> None:
-    rows = [{"address": email, "person": user_id} for email, user_id in sorted(pairs)]
+    rows = [{**lane, "email": email, "user_id": user_id} for email, user_id in sorted(pairs)]
     if rows:
-        await tx.execute(
-            delete(emails).where(
-                emails.c.bot_id == lane["bot_id"],
-                emails.c.channel == lane["channel"],
-                emails.c.tenant_id == lane["tenant_id"],
-                emails.c.email == bindparam("address"),
-                emails.c.user_id == bindparam("person"),
-            ),
-            rows,
-        )
+        await _DELETE_EMAIL.run(tx, rows)
 
 
 async def take(tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str, owners: Mapping[str, str]) -> None:
     """The platform says to which user id each of these e-mails leads: they stop leading to anybody else."""
     lane = {"bot_id": bot_id, "channel": channel, "tenant_id": tenant_id}
-    stored = await _stored_emails(tx, emails.c.email, lane, list(owners))
+    stored = await _stored_emails(tx, "email", lane, list(owners))
     await _delete_emails(tx, lane, [(email, user_id) for email, user_id in stored if user_id != owners[email]])
 
 
