@@ -80,8 +80,12 @@ async def learn(
     persons: Sequence[Person],
     source: str,
     now: float,
+    forget_emails: bool = True,
 ) -> None:
-    """Store people with exactly these e-mails: an address a person no longer has stops leading to them."""
+    """Store people with exactly these e-mails: an address a person no longer has stops leading to them.
+
+    Without `forget_emails` what was not told is not gone: the e-mails that are stored stay.
+    """
     if not persons:
         return
     persons = sorted(persons, key=lambda person: person.user_id)  # rows are locked in the same order by everybody
@@ -110,9 +114,10 @@ async def learn(
         for email in dict.fromkeys(person.emails)
     ]
     await upsert(tx, emails, addresses, update=("seen_at",))
-    wanted = {(row["email"], row["user_id"]) for row in addresses}
-    theirs = await _stored_emails(tx, "user_id", lane, [person.user_id for person in persons])
-    await _delete_emails(tx, lane, [pair for pair in theirs if pair not in wanted])
+    if forget_emails:
+        wanted = {(row["email"], row["user_id"]) for row in addresses}
+        theirs = await _stored_emails(tx, "user_id", lane, [person.user_id for person in persons])
+        await _delete_emails(tx, lane, [pair for pair in theirs if pair not in wanted])
     if addresses:
         await _FORGET_MISS.run(tx, addresses)
 

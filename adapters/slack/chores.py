@@ -12,11 +12,11 @@ from typing import Any
 
 from adapters.base import BotId, Chore, ChoreDone, ChoreLater, ChoreOutcome, Fault, Gate, TenantId
 from adapters.ids import MAX_TENANT, readable, words
-from adapters.slack import limits
+from adapters.slack import faults, limits
 from adapters.slack.client import Answer, Failure, SlackClient
 from adapters.slack.config import Clock, SlackApp, Wake
-from adapters.slack.history import next_cursor
 from adapters.slack.installations import SLACK, Grant, Installed, SlackInstallations
+from adapters.slack.paging import OddCursor, next_cursor
 from storage import installations as rows
 from storage.engine import Database
 
@@ -132,6 +132,8 @@ class SlackTeams:
         teams = _teams(result.body)
         seen += [team for team, _ in teams]
         following = next_cursor(result.body)
+        if isinstance(following, OddCursor):
+            return later(chore, Failure("auth.teams.list", faults.not_answered("odd_cursor")))
         await self._store(speaker, teams, seen if following is None else None, started)
         if following is None:
             return ChoreLater(REFRESH_SECONDS, detail={})  # events about access are optional subscriptions
