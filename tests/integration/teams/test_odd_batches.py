@@ -20,6 +20,7 @@ from tests.integration.teams.kit import Cloud
 from tests.integration.teams.test_graph import Directory, find, user
 
 Part = dict[str, Any]
+NO_PARTS: list[Any] = [None, 5, "x"]
 ADDRESSES = [f"p{number}@example.com" for number in range(9)]  # three questions of three addresses
 
 
@@ -46,8 +47,8 @@ LIES: dict[str, Callable[[list[Part]], list[Part]]] = {
     "none": lambda _: [],
     "of-others": lambda parts: [{**each, "id": f"other-{each['id']}"} for each in parts],
     "without-ids": lambda parts: [{name: value for name, value in each.items() if name != "id"} for each in parts],
-    "more": lambda parts: [*parts, {"id": "77", "status": 200, "body": {"value": []}}, None, 5, "x"],
-    "no-objects": lambda parts: [None, 5, "x", *parts[2:]],
+    "more": lambda parts: [*parts, {"id": "77", "status": 200, "body": {"value": []}}, *NO_PARTS],
+    "no-objects": lambda parts: [*NO_PARTS, *parts[2:]],
     "no-bodies": lambda parts: [{"id": each["id"], "status": 200} for each in parts],
     "odd-status": lambda parts: [{**each, "status": "200"} for each in parts],
     "twice-the-same": lambda parts: parts + parts,
