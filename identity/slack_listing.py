@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 
 from adapters.base import BotId, Chore, ChoreDone, ChoreLater, ChoreOutcome, Fault, Gate, Lane, TenantId
 from adapters.slack import faults, limits
-from adapters.slack.chores import later
+from adapters.slack.chores import ENDLESS_SECONDS, later, note_endless
 from adapters.slack.client import Answer, Failure, SlackClient
 from adapters.slack.installations import SLACK, Installed, SlackInstallations
 from adapters.slack.paging import OddCursor, Trail, next_cursor
@@ -31,7 +31,6 @@ logger = logging.getLogger(__name__)
 LIST = "users.list"
 REFRESH_SECONDS = 24 * 3600.0
 WRONG_KEY_SECONDS = 3600.0
-ENDLESS_SECONDS = 3600.0
 MAX_RESTARTS = 2
 MOST_PAGES = 5000  # a million people in pages of 200
 
@@ -140,19 +139,9 @@ class SlackListing:
             return Page(people, None)
         code = progress.trail.endless(cursor, len(members), self._most_pages)
         if code is not None:
-            return Page(people, None, self._endless(speaker, code))
+            note_endless(Lane(speaker.bot, SLACK, speaker.tenant), LIST, code)
+            return Page(people, None, faults.ENDLESS.fault(code))
         return Page(people, replace(come, trail=progress.trail.further(cursor, len(members))))
-
-    def _endless(self, speaker: Installed, code: str) -> Fault:
-        logger.warning(
-            "Slack's list of people does not come to an end",
-            extra={
-                "action": "slack.directory.endless",
-                "lane": str(Lane(speaker.bot, SLACK, speaker.tenant)),
-                "code": code,
-            },
-        )
-        return faults.ENDLESS.fault(code)
 
     async def _store(self, speaker: Installed, people: Sequence[Person], come: Progress, *, tells_emails: bool) -> None:
         """Store a page; after the last, whom Slack no longer lists is gone."""
@@ -243,15 +232,5 @@ def _resumed(detail: Mapping[str, Any]) -> Progress | None:
         entries if isinstance(entries, int) else 0,
         limit,
         restarts if isinstance(restarts, int) else 0,
-        _trail(detail.get("trail")),
-    )
-
-
-def _trail(written: object) -> Trail:
-    found = written if isinstance(written, dict) else {}
-    pages, empty, mark = found.get("pages"), found.get("empty"), found.get("mark")
-    return Trail(
-        pages if isinstance(pages, int) else 0,
-        empty if isinstance(empty, int) else 0,
-        mark if isinstance(mark, str) else None,
+        Trail.written(detail.get("trail")),
     )

@@ -27,6 +27,17 @@ class Trail:
     empty: int = 0
     mark: str | None = None
 
+    @classmethod
+    def written(cls, found: object) -> Trail:
+        """The trail that a chore wrote down; one that has not begun where there is none."""
+        fields = found if isinstance(found, dict) else {}
+        pages, empty, mark = fields.get("pages"), fields.get("empty"), fields.get("mark")
+        return cls(
+            pages if isinstance(pages, int) else 0,
+            empty if isinstance(empty, int) else 0,
+            mark if isinstance(mark, str) else None,
+        )
+
     def further(self, cursor: str, entries: int) -> Trail:
         """One page of so many entries later, with another to come."""
         pages = self.pages + 1

@@ -99,7 +99,7 @@ class TestWithoutEnd:
 
         await run(side, daily(side))
 
-        [event] = [each for each in caplog.records if getattr(each, "action", "") == "slack.directory.endless"]
+        [event] = [each for each in caplog.records if getattr(each, "action", "") == "slack.list.endless"]
         assert (getattr(event, "code", ""), getattr(event, "lane", "")) == (
             "cursor_repeated",
             str(LANE),
