@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, Table, and_, bindparam, delete, exists, select, update
+from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, delete, exists, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -248,29 +249,21 @@ async def lookup(
     tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str | None, addresses: Sequence[str]
 ) -> list[KnownPerson]:
     """Everyone known under these normal-form e-mails, in one tenant or (None) in all of the bot's tenants."""
+    statement = _KNOWN_ANYWHERE if tenant_id is None else _KNOWN_HERE
+    lane = {"bot_id": bot_id, "channel": channel} | ({} if tenant_id is None else {"tenant_id": tenant_id})
     found: list[KnownPerson] = []
     for start in range(0, len(addresses), LOOKUP_CHUNK):
-        found += await _lookup_chunk(tx, bot_id, channel, tenant_id, addresses[start : start + LOOKUP_CHUNK])
+        rows = await tx.execute(statement, {**lane, "addresses": addresses[start : start + LOOKUP_CHUNK]})
+        found += [KnownPerson(*row) for row in rows.all()]
     return found
 
 
-async def _lookup_chunk(
-    tx: AsyncConnection, bot_id: str, channel: str, tenant_id: str | None, addresses: Sequence[str]
-) -> list[KnownPerson]:
+def _known_people() -> Select[Any]:
     references = conversation_references
-    same_person = and_(
-        people.c.bot_id == emails.c.bot_id,
-        people.c.channel == emails.c.channel,
-        people.c.tenant_id == emails.c.tenant_id,
-        people.c.user_id == emails.c.user_id,
-    )
-    same_reference = and_(
-        references.c.bot_id == emails.c.bot_id,
-        references.c.channel == emails.c.channel,
-        references.c.tenant_id == emails.c.tenant_id,
-        references.c.user_id == emails.c.user_id,
-    )
-    statement = (
+    lane_and_person = ("bot_id", "channel", "tenant_id", "user_id")
+    same_person = and_(*(people.c[name] == emails.c[name] for name in lane_and_person))
+    same_reference = and_(*(references.c[name] == emails.c[name] for name in lane_and_person))
+    return (
         select(
             emails.c.tenant_id,
             emails.c.email,
@@ -289,11 +282,16 @@ async def _lookup_chunk(
             references.c.changed_at,
         )
         .select_from(emails.join(people, same_person).outerjoin(references, same_reference))
-        .where(emails.c.bot_id == bot_id, emails.c.channel == channel, emails.c.email.in_(addresses))
+        .where(
+            emails.c.bot_id == bindparam("bot_id"),
+            emails.c.channel == bindparam("channel"),
+            emails.c.email.in_(bindparam("addresses", expanding=True)),
+        )
     )
-    if tenant_id is not None:
-        statement = statement.where(emails.c.tenant_id == tenant_id)
-    return [KnownPerson(*tuple(row)) for row in (await tx.execute(statement)).all()]
+
+
+_KNOWN_ANYWHERE = _known_people()
+_KNOWN_HERE = _KNOWN_ANYWHERE.where(emails.c.tenant_id == bindparam("tenant_id"))
 
 
 async def find_misses(
