@@ -17,7 +17,10 @@ from typing import Any
 from bench.end_to_end import measure_slack, measure_teams
 from bench.load import measure_accept, measure_backlog, measure_lateness
 from bench.measure import Row, markdown, plain
+from bench.mirror import measure_mirror
 from bench.paced import measure_lanes, measure_slack_ceiling, measure_teams_limits
+from bench.resolving import measure_appless_teams, measure_cold_slack, measure_cold_teams, measure_warm
+from bench.told import measure_told
 
 Measurement = Callable[[bool], Coroutine[Any, Any, list[Row]]]
 MEASUREMENTS: Mapping[str, Measurement] = {
@@ -29,6 +32,12 @@ MEASUREMENTS: Mapping[str, Measurement] = {
     "lateness": measure_lateness,
     "backlog": measure_backlog,
     "lanes": measure_lanes,
+    "slack-cold": measure_cold_slack,
+    "teams-cold": measure_cold_teams,
+    "teams-appless": measure_appless_teams,
+    "warm": measure_warm,
+    "mirror": measure_mirror,
+    "told": measure_told,
 }
 
 

@@ -123,21 +123,10 @@ async def measure_backlog(quick: bool) -> list[Row]:
         await world.platform.post("/reset", {})
         begun = time.monotonic()
         async with world.server(pace={}):
-            first = await _first_send(world)
+            first = await world.platform.first_send()
     what = f"{requests * 1000} pending"
     return [
         within(f"{what}: memory", memory / 1e6, 220, "MB", reference=f"peak {peak / 1e6:.0f} MB"),
         within(f"{what}: status call, median", median(times) * 1000, 50, "ms"),
         within(f"{what}: start to first send", first - begun, 3, "s"),
     ]
-
-
-async def _first_send(world: World) -> float:
-    """The moment (monotonic) at which the platform got the first message."""
-    async with asyncio.timeout(60):
-        while True:
-            rows = (await world.platform.get("/counters", arrivals=1))["counters"]
-            for row in rows:
-                if row["operation"] == "send":
-                    return float(row["arrivals"][0])
-            await asyncio.sleep(0.05)

@@ -71,6 +71,20 @@ class Platform:
         """How many calls were answered 429."""
         return sum(row["throttled"] for row in (await self.get("/counters"))["counters"])
 
+    async def calls(self, *operations: str) -> int:
+        """How many calls of these operations arrived."""
+        rows = (await self.get("/counters"))["counters"]
+        return sum(row["calls"] for row in rows if row["operation"] in operations)
+
+    async def first_send(self) -> float:
+        """The moment (monotonic) at which the first message arrived, as soon as there is one."""
+        async with asyncio.timeout(60):
+            while True:
+                for row in (await self.get("/counters", arrivals=1))["counters"]:
+                    if row["operation"] in ("send", "chat.postMessage"):
+                        return float(row["arrivals"][0])
+                await asyncio.sleep(0.05)
+
     def endpoints(self, *, secure: bool = False) -> Json:
         """The `[endpoints]` table of a server that uses this simulator."""
         slack = self.secure_url if secure else self.url

@@ -1,4 +1,4 @@
-"""Warm worlds: people whom the server has reached before, so that a send is one call."""
+"""Worlds: warm ones, of people whom the server has reached before, so that a send is one call; and cold ones."""
 
 from __future__ import annotations
 
@@ -89,25 +89,35 @@ def targets_of(server: Herald) -> list[Target]:
 
 
 @asynccontextmanager
-async def teams(people: int = 1000, tenants: int = 1, **config: Any) -> AsyncIterator[World]:
-    """Teams: one bot at home in each tenant; everyone has its app, is in the directory, and has a chat."""
+async def teams(
+    people: int = 1000, tenants: int = 1, *, cold: bool = False, apps: bool = True, **config: Any
+) -> AsyncIterator[World]:
+    """Teams: one bot at home in each tenant; everyone has its app, is in the directory, and has a chat.
+
+    Cold, nobody is in the directory; without `apps` nobody has the app, which stands in the tenant's catalogue.
+    """
     async with platform(people=people, tenants=tenants, **config) as sim, folder() as place:
         bots, mails = [], []
         for number, entry in enumerate((await sim.get("/state"))["teams"]["tenants"]):
             app = {"app_id": DEFAULT_APP_ID if number == 0 else f"{APP_IDS}{number:012d}"}
-            await sim.post("/teams/apps", {**app, "password": DEFAULT_PASSWORD, "tenant": entry["id"]})
-            await sim.post("/teams/installs", {**app, "tenant": entry["id"], "all_with_app": True, "notify": False})
+            known = await sim.post("/teams/apps", {**app, "password": DEFAULT_PASSWORD, "tenant": entry["id"]})
+            if apps:
+                await sim.post("/teams/installs", {**app, "tenant": entry["id"], "all_with_app": True, "notify": False})
             found = await sim.get("/teams/people", tenant=entry["id"], limit=people)
             mails.append([person["email"] for person in found["people"]])
-            bots.append({"msteams": {**app, "app_password": DEFAULT_PASSWORD, "tenant_id": entry["id"]}})
+            catalog = {} if apps else {"catalog_app_id": known["catalog_app_id"]}
+            bots.append({"msteams": {**app, "app_password": DEFAULT_PASSWORD, "tenant_id": entry["id"], **catalog}})
         world = World(sim, place, settings(sim.endpoints(), bots, UNPACED), mails, [], {})
-        await world.warm("msteams")
+        if not cold:
+            await world.warm("msteams")
         yield world
 
 
 @asynccontextmanager
-async def slack(people: int, workspaces: int, certificate: Path | None = None, **config: Any) -> AsyncIterator[World]:
-    """Slack: one bot in each workspace, everyone in the directory."""
+async def slack(
+    people: int, workspaces: int, certificate: Path | None = None, *, cold: bool = False, **config: Any
+) -> AsyncIterator[World]:
+    """Slack: one bot in each workspace, everyone in the directory; cold, nobody is."""
     given = {**config, "certificate": str(certificate)} if certificate else config
     async with platform(people=people, tenants=1, workspaces=workspaces, **given) as sim, folder() as place:
         bots, mails, tokens = [], [], {}
@@ -120,5 +130,6 @@ async def slack(people: int, workspaces: int, certificate: Path | None = None, *
             mails.append([each["email"] for each in usable][:people])
             bots.append({"slack": {"signing_secret": f"{DEFAULT_SIGNING_SECRET}-{number}", "bot_token": token}})
         world = World(sim, place, settings(sim.endpoints(), bots, UNPACED), mails, [], tokens)
-        await world.warm("slack")
+        if not cold:
+            await world.warm("slack")
         yield world

@@ -18,16 +18,16 @@ from adapters.base import BotId, Fault, FaultClass, Gate, TenantId
 from adapters.slack import faults, limits
 from adapters.slack.client import Failure, SlackClient
 from adapters.slack.installations import Installed, SlackInstallations
-from adapters.slack.people import Workspace, person_of
+from adapters.slack.people import EMAIL_SCOPE, Workspace, person_of
 from identity.answers import LookupFailed, NoPerson, PersonAnswer
 from identity.email import normal_form
-from identity.slack_listing import LIST, SlackListing
+from identity.slack_listing import LIST, Progress, SlackListing
 from storage.directory import Mirror, Person
 
 LOOK_UP = "users.lookupByEmail"
-EMAIL_SCOPE = "users:read.email"
 AT_ONCE = 8
 MANY = 20
+SHORT_PAGES = 20  # so many more than expected are no surprise: Slack gives fewer people in a page whenever it likes
 PATIENCE = 3  # throttled answers in a row before the caller is told to come back later
 RETRY_SECONDS = 5.0
 MISCONFIGURED_SECONDS = 60.0
@@ -202,14 +202,14 @@ class SlackPeople:
                 stored = await self._listing.stored(speaker.bot, speaker.tenant, list(search.open))
                 search.answer({address: _person_or_not(stored.get(address)) for address in search.open})
                 return
-            await self._pages(speaker, search, gate)
+            await self._pages(speaker, search, gate, mirror)
 
-    async def _pages(self, speaker: Installed, search: _Search, gate: Gate) -> None:
+    async def _pages(self, speaker: Installed, search: _Search, gate: Gate, mirror: Mirror | None) -> None:
         progress = await self._listing.begin(speaker.bot, speaker.tenant)
         gone: dict[str, Person] = {}
         saw_email = False
         throttled = 0
-        while search.open:
+        while search.open and not _is_far_longer(progress, mirror):
             page = await self._listing.page(speaker, progress, gate)
             if isinstance(page, Failure):
                 search.failure = _failed(page.as_read, page.retry_after)
@@ -221,6 +221,9 @@ class SlackPeople:
             saw_email = saw_email or any(person.emails for person in page.people)
             search.answer({email: each for each in page.people if not each.disabled for email in each.emails})
             gone.update({email: each for each in page.people if each.disabled for email in each.emails})
+            if page.endless is not None:
+                search.failure = LookupFailed(page.endless, RETRY_SECONDS)
+                return
             if page.next is None:
                 if saw_email:
                     search.answer({address: _person_or_not(gone.get(address)) for address in search.open})
@@ -228,6 +231,13 @@ class SlackPeople:
                     search.failure = LookupFailed(_no_email_scope(), MISCONFIGURED_SECONDS)
                 return
             progress = page.next
+
+
+def _is_far_longer(progress: Progress, mirror: Mirror | None) -> bool:
+    """Whether a listing has taken so many more pages than the last that looking up is quicker after all."""
+    if mirror is None or mirror.completed_at is None:
+        return False
+    return progress.trail.pages >= 2 * math.ceil(mirror.members / progress.limit) + SHORT_PAGES
 
 
 def _from_body(body: Mapping[str, object], address: str, speaker: Installed) -> PersonAnswer:

@@ -10,17 +10,17 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from weakref import WeakValueDictionary
 
-from adapters.base import BotId, Chore, ChoreDone, ChoreLater, ChoreOutcome, Fault, Gate, TenantId
+from adapters.base import BotId, Chore, ChoreDone, ChoreLater, ChoreOutcome, Fault, Gate, Lane, TenantId
 from adapters.slack import faults, limits
-from adapters.slack.chores import later
-from adapters.slack.client import Failure, SlackClient
-from adapters.slack.history import next_cursor
+from adapters.slack.chores import ENDLESS_SECONDS, later, note_endless
+from adapters.slack.client import Answer, Failure, SlackClient
 from adapters.slack.installations import SLACK, Installed, SlackInstallations
-from adapters.slack.people import Workspace, person_of
+from adapters.slack.paging import OddCursor, Trail, next_cursor
+from adapters.slack.people import EMAIL_SCOPE, Workspace, person_of
 from identity.email import normal_form
 from storage import directory
 from storage.directory import Mirror, Person
@@ -32,6 +32,7 @@ LIST = "users.list"
 REFRESH_SECONDS = 24 * 3600.0
 WRONG_KEY_SECONDS = 3600.0
 MAX_RESTARTS = 2
+MOST_PAGES = 5000  # a million people in pages of 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +45,23 @@ class Progress:
     entries: int = 0
     limit: int = limits.USERS_PAGE
     restarts: int = 0
+    trail: Trail = field(default_factory=Trail)
 
     def restarted(self, limit: int) -> Progress:
         """From the beginning: cursors expire, and belong to a page size."""
         return Progress(self.number, self.started, limit=limit, restarts=self.restarts + 1)
 
     def as_detail(self) -> dict[str, Any]:
-        return {
-            "number": self.number,
-            "started": self.started,
-            "cursor": self.cursor,
-            "entries": self.entries,
-            "limit": self.limit,
-            "restarts": self.restarts,
-        }
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The people of one page; `next` is None when it was the last."""
+    """The people of one page; `next` is None when it was the last, or the last of a list that is `endless`."""
 
     people: Sequence[Person]
     next: Progress | None
+    endless: Fault | None = None
 
 
 class SlackListing:
@@ -77,11 +73,14 @@ class SlackListing:
         installations: SlackInstallations,
         database: Database,
         clock: Callable[[], float] = time.time,
+        *,
+        most_pages: int = MOST_PAGES,
     ) -> None:
         self._client = client
         self._installations = installations
         self._database = database
         self._clock = clock
+        self._most_pages = most_pages
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     def flight(self, bot: BotId, tenant: TenantId) -> asyncio.Lock:
@@ -124,22 +123,39 @@ class SlackListing:
                 gate.throttled(LIST, result.retry_after)
             again = _smaller(result, progress)
             return result if again is None else Page((), again)
-        members = result.body.get("members")
+        members, cursor = result.body.get("members"), next_cursor(result.body)
         if not isinstance(members, list):
             return Failure(LIST, faults.not_answered("no_members"))
+        if isinstance(cursor, OddCursor):
+            return Failure(LIST, faults.not_answered("odd_cursor"))
+        entries = progress.entries + len(members)
+        if cursor is None and not entries:  # our own bot is in every list
+            return Failure(LIST, faults.not_answered("nobody_listed"))
         workspace = Workspace(speaker.tenant, speaker.enterprise)
         people = [person for each in members if (person := person_of(each, workspace, normal_form)) is not None]
-        cursor = next_cursor(result.body)
-        come = replace(progress, cursor=cursor, entries=progress.entries + len(members))
-        await self._store(speaker, people, come)
-        return Page(people, None if cursor is None else come)
+        come = replace(progress, cursor=cursor, entries=entries)
+        await self._store(speaker, people, come, tells_emails=_tells_emails(speaker, result, people))
+        if cursor is None:
+            return Page(people, None)
+        code = progress.trail.endless(cursor, len(members), self._most_pages)
+        if code is not None:
+            note_endless(Lane(speaker.bot, SLACK, speaker.tenant), LIST, code)
+            return Page(people, None, faults.ENDLESS.fault(code))
+        return Page(people, replace(come, trail=progress.trail.further(cursor, len(members))))
 
-    async def _store(self, speaker: Installed, people: Sequence[Person], come: Progress) -> None:
+    async def _store(self, speaker: Installed, people: Sequence[Person], come: Progress, *, tells_emails: bool) -> None:
         """Store a page; after the last, whom Slack no longer lists is gone."""
         lane: dict[str, Any] = {"bot_id": speaker.bot, "channel": SLACK, "tenant_id": speaker.tenant}
         unique = {person.user_id: person for person in people}
         async with self._database.write() as tx:
-            await directory.learn(tx, **lane, persons=list(unique.values()), source=LIST, now=self._clock())
+            await directory.learn(
+                tx,
+                **lane,
+                persons=list(unique.values()),
+                source=LIST,
+                now=self._clock(),
+                forget_emails=tells_emails,
+            )
             await directory.listed(tx, **lane, listing=come.number, user_ids=list(unique))
             known = await directory.mirror(tx, **lane) or Mirror(None, None, 0, 0)
             if come.cursor is None:
@@ -173,10 +189,19 @@ class SlackDirectory:
             page = await self._listing.page(speaker, progress, gate)
         if isinstance(page, Failure):
             return later(chore, page, progress.as_detail())
+        if page.endless is not None:
+            return ChoreLater(ENDLESS_SECONDS, detail={})
         if page.next is not None:
             return ChoreLater(0.0, detail=page.next.as_detail())
         logger.info("a workspace was listed", extra={"action": "slack.directory.done", "lane": str(lane)})
         return ChoreLater(REFRESH_SECONDS, detail={})
+
+
+def _tells_emails(speaker: Installed, answer: Answer, people: Sequence[Person]) -> bool:
+    """Whether somebody without an e-mail has none: a token without the scope sees nobody's."""
+    said = answer.scopes
+    scopes = speaker.scopes if said is None else frozenset(each.strip() for each in said.split(","))
+    return EMAIL_SCOPE in scopes if scopes else any(person.emails for person in people)
 
 
 def _smaller(failure: Failure, progress: Progress) -> Progress | None:
@@ -207,4 +232,5 @@ def _resumed(detail: Mapping[str, Any]) -> Progress | None:
         entries if isinstance(entries, int) else 0,
         limit,
         restarts if isinstance(restarts, int) else 0,
+        Trail.written(detail.get("trail")),
     )

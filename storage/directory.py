@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Column, and_, bindparam, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, delete, exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.ready import Ready
 from storage.tables import conversation_references, emails, mirrors, misses, people
 from storage.upsert import upsert
 
@@ -79,8 +81,12 @@ async def learn(
     persons: Sequence[Person],
     source: str,
     now: float,
+    forget_emails: bool = True,
 ) -> None:
-    """Store people with exactly these e-mails: an address a person no longer has stops leading to them."""
+    """Store people with exactly these e-mails: an address a person no longer has stops leading to them.
+
+    Without `forget_emails` what was not told is not gone: the e-mails that are stored stay.
+    """
     if not persons:
         return
     persons = sorted(persons, key=lambda person: person.user_id)  # rows are locked in the same order by everybody
@@ -109,19 +115,29 @@ async def learn(
         for email in dict.fromkeys(person.emails)
     ]
     await upsert(tx, emails, addresses, update=("seen_at", "domain"))
-    wanted = {(row["email"], row["user_id"]) for row in addresses}
-    theirs = await _stored_emails(tx, emails.c.user_id, lane, [person.user_id for person in persons])
-    await _delete_emails(tx, lane, [pair for pair in theirs if pair not in wanted])
+    if forget_emails:
+        wanted = {(row["email"], row["user_id"]) for row in addresses}
+        theirs = await _stored_emails(tx, "user_id", lane, [person.user_id for person in persons])
+        await _delete_emails(tx, lane, [pair for pair in theirs if pair not in wanted])
     if addresses:
-        await tx.execute(
-            delete(misses).where(
-                misses.c.bot_id == bot_id,
-                misses.c.channel == channel,
-                misses.c.tenant_id == tenant_id,
-                misses.c.email == bindparam("address"),
-            ),
-            [{"address": row["email"]} for row in addresses],
-        )
+        await _FORGET_MISS.run(tx, addresses)
+
+
+def _of_tenant(table: Table) -> ColumnElement[bool]:
+    return and_(*(table.c[name] == bindparam(name) for name in ("bot_id", "channel", "tenant_id")))
+
+
+_PAIRS = select(emails.c.email, emails.c.user_id).where(_of_tenant(emails))
+_OF_ONE = {name: Ready(_PAIRS.where(emails.c[name] == bindparam("value"))) for name in ("email", "user_id")}
+_OF_MANY = {
+    name: _PAIRS.where(emails.c[name].in_(bindparam("values", expanding=True))) for name in ("email", "user_id")
+}
+_DELETE_EMAIL = Ready(
+    delete(emails).where(
+        _of_tenant(emails), emails.c.email == bindparam("email"), emails.c.user_id == bindparam("user_id")
+    )
+)
+_FORGET_MISS = Ready(delete(misses).where(_of_tenant(misses), misses.c.email == bindparam("email")))
 
 
 def domain_of(email: str) -> str | None:
@@ -154,42 +170,28 @@ async def members_by_domain(
 
 
 async def _stored_emails(
-    tx: AsyncConnection, column: Column[str], lane: Mapping[str, str], values: Sequence[str]
+    tx: AsyncConnection, column: str, lane: Mapping[str, str], values: Sequence[str]
 ) -> list[tuple[str, str]]:
     """The (e-mail, user id) pairs of a tenant whose `column` has one of these values."""
+    if len(values) == 1:  # as each event asks
+        return [(email, user_id) for email, user_id in await _OF_ONE[column].read(tx, {**lane, "value": values[0]})]
     found: list[tuple[str, str]] = []
     for start in range(0, len(values), LOOKUP_CHUNK):
-        rows = await tx.execute(
-            select(emails.c.email, emails.c.user_id).where(
-                emails.c.bot_id == lane["bot_id"],
-                emails.c.channel == lane["channel"],
-                emails.c.tenant_id == lane["tenant_id"],
-                column.in_(values[start : start + LOOKUP_CHUNK]),
-            )
-        )
+        rows = await tx.execute(_OF_MANY[column], {**lane, "values": values[start : start + LOOKUP_CHUNK]})
         found += [(row.email, row.user_id) for row in rows.all()]
     return found
 
 
 async def _delete_emails(tx: AsyncConnection, lane: Mapping[str, str], pairs: Iterable[tuple[str, str]]) -> None:
-    rows = [{"address": email, "person": user_id} for email, user_id in sorted(pairs)]
+    rows = [{**lane, "email": email, "user_id": user_id} for email, user_id in sorted(pairs)]
     if rows:
-        await tx.execute(
-            delete(emails).where(
-                emails.c.bot_id == lane["bot_id"],
-                emails.c.channel == lane["channel"],
-                emails.c.tenant_id == lane["tenant_id"],
-                emails.c.email == bindparam("address"),
-                emails.c.user_id == bindparam("person"),
-            ),
-            rows,
-        )
+        await _DELETE_EMAIL.run(tx, rows)
 
 
 async def take(tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str, owners: Mapping[str, str]) -> None:
     """The platform says to which user id each of these e-mails leads: they stop leading to anybody else."""
     lane = {"bot_id": bot_id, "channel": channel, "tenant_id": tenant_id}
-    stored = await _stored_emails(tx, emails.c.email, lane, list(owners))
+    stored = await _stored_emails(tx, "email", lane, list(owners))
     await _delete_emails(tx, lane, [(email, user_id) for email, user_id in stored if user_id != owners[email]])
 
 
@@ -276,29 +278,21 @@ async def lookup(
     tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str | None, addresses: Sequence[str]
 ) -> list[KnownPerson]:
     """Everyone known under these normal-form e-mails, in one tenant or (None) in all of the bot's tenants."""
+    statement = _KNOWN_ANYWHERE if tenant_id is None else _KNOWN_HERE
+    lane = {"bot_id": bot_id, "channel": channel} | ({} if tenant_id is None else {"tenant_id": tenant_id})
     found: list[KnownPerson] = []
     for start in range(0, len(addresses), LOOKUP_CHUNK):
-        found += await _lookup_chunk(tx, bot_id, channel, tenant_id, addresses[start : start + LOOKUP_CHUNK])
+        rows = await tx.execute(statement, {**lane, "addresses": addresses[start : start + LOOKUP_CHUNK]})
+        found += [KnownPerson(*row) for row in rows.all()]
     return found
 
 
-async def _lookup_chunk(
-    tx: AsyncConnection, bot_id: str, channel: str, tenant_id: str | None, addresses: Sequence[str]
-) -> list[KnownPerson]:
+def _known_people() -> Select[Any]:
     references = conversation_references
-    same_person = and_(
-        people.c.bot_id == emails.c.bot_id,
-        people.c.channel == emails.c.channel,
-        people.c.tenant_id == emails.c.tenant_id,
-        people.c.user_id == emails.c.user_id,
-    )
-    same_reference = and_(
-        references.c.bot_id == emails.c.bot_id,
-        references.c.channel == emails.c.channel,
-        references.c.tenant_id == emails.c.tenant_id,
-        references.c.user_id == emails.c.user_id,
-    )
-    statement = (
+    lane_and_person = ("bot_id", "channel", "tenant_id", "user_id")
+    same_person = and_(*(people.c[name] == emails.c[name] for name in lane_and_person))
+    same_reference = and_(*(references.c[name] == emails.c[name] for name in lane_and_person))
+    return (
         select(
             emails.c.tenant_id,
             emails.c.email,
@@ -317,11 +311,16 @@ async def _lookup_chunk(
             references.c.changed_at,
         )
         .select_from(emails.join(people, same_person).outerjoin(references, same_reference))
-        .where(emails.c.bot_id == bot_id, emails.c.channel == channel, emails.c.email.in_(addresses))
+        .where(
+            emails.c.bot_id == bindparam("bot_id"),
+            emails.c.channel == bindparam("channel"),
+            emails.c.email.in_(bindparam("addresses", expanding=True)),
+        )
     )
-    if tenant_id is not None:
-        statement = statement.where(emails.c.tenant_id == tenant_id)
-    return [KnownPerson(*tuple(row)) for row in (await tx.execute(statement)).all()]
+
+
+_KNOWN_ANYWHERE = _known_people()
+_KNOWN_HERE = _KNOWN_ANYWHERE.where(emails.c.tenant_id == bindparam("tenant_id"))
 
 
 async def find_misses(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.tables import installations as table
-from storage.upsert import upsert
+from storage.upsert import Excluded, upsert
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,11 @@ def _key(bot_id: str, channel: str, tenant_id: str) -> ColumnElement[bool]:
     return and_(table.c.bot_id == bot_id, table.c.channel == channel, table.c.tenant_id == tenant_id)
 
 
+def _not_newer(new: Excluded) -> ColumnElement[bool]:
+    gone_before = or_(table.c.removed_at.is_(None), table.c.removed_at <= new.installed_at)
+    return and_(table.c.installed_at <= new.installed_at, gone_before)
+
+
 async def save(tx: AsyncConnection, installation: Installation, now: float) -> bool:
     """Store an install or reinstall; False when the row is newer, or was removed after this install."""
     values = {name: getattr(installation, name) for name in _FIELDS}
@@ -68,10 +73,7 @@ async def save(tx: AsyncConnection, installation: Installation, now: float) -> b
         table,
         [{**values, "changed_at": now}],
         update=(*_FIELDS[3:], "changed_at"),
-        only_if=lambda new: and_(
-            table.c.installed_at <= new.installed_at,
-            or_(table.c.removed_at.is_(None), table.c.removed_at <= new.installed_at),
-        ),
+        only_if=_not_newer,
     )
     return changed > 0
 
@@ -122,7 +124,8 @@ async def mark_dead(
 
 async def get(tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str) -> Installation | None:
     """One installation, removed or not."""
-    row = (await tx.execute(select(*_columns()).where(_key(bot_id, channel, tenant_id)))).first()
+    key = {"bot_id": bot_id, "channel": channel, "tenant_id": tenant_id}
+    row = (await tx.execute(_ONE, key)).first()
     return None if row is None else Installation(*tuple(row))
 
 
@@ -152,3 +155,6 @@ async def of_org(tx: AsyncConnection, *, bot_id: str, channel: str, enterprise_i
 
 def _columns() -> list[ColumnElement[Any]]:
     return [table.c[name] for name in _FIELDS]
+
+
+_ONE = select(*_columns()).where(*(table.c[name] == bindparam(name) for name in ("bot_id", "channel", "tenant_id")))

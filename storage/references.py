@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.tables import conversation_references as table
-from storage.upsert import upsert
+from storage.upsert import Excluded, upsert
 
 FIND_CHUNK = 400
 
@@ -30,6 +30,15 @@ class Reference:
     conversation_id: str | None
     service_url: str | None
     learned_at: float
+
+
+def _not_newer(new: Excluded) -> ColumnElement[bool]:
+    newest: ColumnElement[bool] = table.c.learned_at <= new.learned_at
+    return newest
+
+
+def _not_from_an_event(_new: Excluded) -> ColumnElement[bool]:
+    return or_(table.c.conversation_id.is_(None), table.c.learned_at == 0.0)
 
 
 async def capture(tx: AsyncConnection, reference: Reference, now: float) -> bool:
@@ -61,7 +70,7 @@ async def capture(tx: AsyncConnection, reference: Reference, now: float) -> bool
             "learned_at",
             "changed_at",
         ),
-        only_if=lambda new: table.c.learned_at <= new.learned_at,
+        only_if=_not_newer,
     )
     return changed > 0
 
@@ -153,7 +162,7 @@ async def opened(
             }
         ],
         update=("conversation_id", "service_url", "active", "inactive_reason", "changed_at"),
-        only_if=lambda new: or_(table.c.conversation_id.is_(None), table.c.learned_at == 0.0),
+        only_if=_not_from_an_event,
     )
 
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from adapters.base import BotId, Chore, ChoreDone, ChoreLater, ChoreOutcome, Fault, Gate, TenantId
+from adapters.base import BotId, Chore, ChoreDone, ChoreLater, ChoreOutcome, Fault, Gate, Lane, TenantId
 from adapters.ids import MAX_TENANT, readable, words
-from adapters.slack import limits
+from adapters.slack import faults, limits
 from adapters.slack.client import Answer, Failure, SlackClient
 from adapters.slack.config import Clock, SlackApp, Wake
-from adapters.slack.history import next_cursor
 from adapters.slack.installations import SLACK, Grant, Installed, SlackInstallations
+from adapters.slack.paging import OddCursor, Trail, next_cursor
 from storage import installations as rows
 from storage.engine import Database
 
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 RETRY_BASE = 5.0
 RETRY_CAP = 300.0
 REFRESH_SECONDS = 24 * 3600.0
+ENDLESS_SECONDS = 3600.0
+MOST_PAGES = 100  # an org has fewer workspaces than that times a thousand
 
 
 def later(chore: Chore, failure: Failure, detail: Mapping[str, Any] | None = None) -> ChoreLater:
@@ -49,6 +52,14 @@ def later(chore: Chore, failure: Failure, detail: Mapping[str, Any] | None = Non
     )
     return ChoreLater(
         failure.retry_after if failure.throttled and failure.retry_after else wait, None, {**detail, "tries": tries}
+    )
+
+
+def note_endless(lane: Lane, method: str, code: str) -> None:
+    """Log that a list does not come to an end."""
+    logger.warning(
+        "a list of Slack's does not come to an end",
+        extra={"action": "slack.list.endless", "lane": str(lane), "method": method, "code": code},
     )
 
 
@@ -129,13 +140,24 @@ class SlackTeams:
                 gate.throttled("auth.teams.list", result.retry_after)
             restart: dict[str, Any] | None = {} if result.fault.code == "invalid_cursor" else None
             return later(chore, result, restart)
-        teams = _teams(result.body)
+        listed = result.body.get("teams")
+        if not isinstance(listed, list):
+            return later(chore, Failure("auth.teams.list", faults.not_answered("no_teams")))
+        teams = _teams(listed)
         seen += [team for team, _ in teams]
         following = next_cursor(result.body)
+        if isinstance(following, OddCursor):
+            return later(chore, Failure("auth.teams.list", faults.not_answered("odd_cursor")))
         await self._store(speaker, teams, seen if following is None else None, started)
         if following is None:
             return ChoreLater(REFRESH_SECONDS, detail={})  # events about access are optional subscriptions
-        return ChoreLater(0.0, detail={"cursor": following, "started": started, "seen": seen})
+        trail = Trail.written(chore.detail.get("trail"))
+        code = trail.endless(following, len(teams), MOST_PAGES)
+        if code is not None:
+            note_endless(chore.lane, "auth.teams.list", code)
+            return ChoreLater(ENDLESS_SECONDS, detail={})
+        further = asdict(trail.further(following, len(teams)))
+        return ChoreLater(0.0, detail={"cursor": following, "started": started, "seen": seen, "trail": further})
 
     async def _store(
         self, org: Installed, teams: Sequence[tuple[str, str]], complete: Sequence[str] | None, started: float
@@ -173,7 +195,6 @@ def _grant(token: str, answer: Answer) -> Grant | None:
     )
 
 
-def _teams(body: Mapping[str, Any]) -> list[tuple[str, str]]:
-    teams = body.get("teams")
-    found = [each for each in teams if isinstance(each, dict)] if isinstance(teams, list) else []
+def _teams(listed: Sequence[object]) -> list[tuple[str, str]]:
+    found = [each for each in listed if isinstance(each, dict)]
     return [(each["id"], words(each.get("name"))) for each in found if readable(each.get("id"), MAX_TENANT)]

@@ -154,7 +154,7 @@ class SlackEvents:
             person = person_of(user, workspace, self._normal_form)
             if person is None:
                 continue
-            lane = {"bot_id": self._bot, "channel": SLACK, "tenant_id": workspace.tenant}
+            lane: dict[str, Any] = {"bot_id": self._bot, "channel": SLACK, "tenant_id": workspace.tenant}
             if person.emails:
                 await directory.learn(tx, **lane, persons=[person], source="event", now=self._clock())
             else:  # without users:read.email nobody has an address: that is no news about this person

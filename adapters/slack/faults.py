@@ -219,6 +219,13 @@ STORAGE_FAILED = Fault(
     "storage_unavailable",
     costs_attempt=False,
 )
+ENDLESS = Row(
+    "",
+    FaultClass.NOT_SENT,
+    "lookup_failed",
+    "Nothing to do: Slack's list of people does not come to an end, and Herald looks people up one by one.",
+    costs_attempt=False,
+)
 NO_MESSAGE_ID = UNCLEAR.fault("no_message_id", "Slack said ok without naming the message")
 
 _SHARING_BLOCKED = re.compile(r"slack_connect_\w+_sharing_blocked")

@@ -30,6 +30,7 @@ from adapters.slack import faults, limits
 from adapters.slack.client import Answer, Failure, SlackClient
 from adapters.slack.installations import Installed, SlackInstallations
 from adapters.slack.outbound import EVENT_TYPE
+from adapters.slack.paging import OddCursor, next_cursor
 
 HISTORY = "conversations.history"
 OPEN = "conversations.open"
@@ -113,9 +114,12 @@ class SlackLooker:
             if found is not None:
                 timestamp = readable(found.get("ts"))
                 return _unread("no_message_id") if timestamp is None else SeenAs(timestamp, conversation)
-            cursor = next_cursor(result.body)
-            if cursor is None:
+            following = next_cursor(result.body)
+            if isinstance(following, OddCursor):
+                return _unread("odd_cursor")
+            if following is None:
                 return NotThere() if not result.body.get("has_more") else _unread("no_cursor")
+            cursor = following
         return MayNotLook("no_clear_answer", TOO_MANY)  # the window only grows: asking again would end here too
 
     async def _call(self, speaker: Installed, gate: Gate, method: str, **arguments: Any) -> Answer | Failure:
@@ -124,13 +128,6 @@ class SlackLooker:
         if isinstance(result, Failure) and result.throttled:
             gate.throttled(method, result.retry_after)
         return result
-
-
-def next_cursor(body: Mapping[str, Any]) -> str | None:
-    """Where the next page begins (https://docs.slack.dev/apis/web-api/pagination); None after the last."""
-    metadata = body.get("response_metadata")
-    cursor = metadata.get("next_cursor") if isinstance(metadata, dict) else None
-    return cursor if isinstance(cursor, str) and cursor else None
 
 
 def _missing_scope(speaker: Installed, conversation_id: str | None) -> Fault | None:

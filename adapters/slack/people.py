@@ -11,6 +11,7 @@ from adapters.slack.config import NormalForm
 from storage.directory import Person
 
 SLACKBOT = "USLACKBOT"
+EMAIL_SCOPE = "users:read.email"  # without it Slack shows nobody's e-mail
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,14 @@ def base36(number: int, width: int) -> str:
     return digits.rjust(width, "0")
 
 
+_AVATAR = "0123456789ab"
+_PICTURES: dict[str, Any] = {"avatar_hash": _AVATAR, "fields": {}} | {
+    f"image_{size}": f"https://avatars.slack-edge.example/2023-11-14/6189012345678_{_AVATAR * 2}_{size}.png"
+    for size in (24, 32, 48, 72, 192, 512)
+}
+"""What makes up half of a profile's weight: a page of a thousand people weighs more than a megabyte."""
+
+
 @dataclass(slots=True)
 class User:
     """One member of a workspace as Slack sees it."""
@@ -44,6 +52,13 @@ class User:
     def as_json(self, with_email: bool) -> dict[str, Any]:
         """The user object; the e-mail only for who may read it."""
         profile: dict[str, Any] = {
+            **_PICTURES,
+            "title": "",
+            "phone": "",
+            "skype": "",
+            "first_name": self.real_name.partition(" ")[0],
+            "last_name": self.real_name.partition(" ")[2],
+            "status_expiration": 0,
             "real_name": self.real_name,
             "real_name_normalized": self.real_name,
             "display_name": self.name,

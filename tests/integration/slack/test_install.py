@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator
 from http.cookies import SimpleCookie
@@ -418,3 +419,39 @@ class TestTeams:
 
         assert isinstance(outcome, ChoreLater)
         assert outcome.detail == {"tries": 1}
+
+    async def test_a_list_without_end(self, side: SlackSide, stub: StubSlack) -> None:
+        """A list that goes in a circle ends; what it showed is granted, and nothing is taken away."""
+        await side.install(None, "xoxb-org", ORG)
+        handler = self.handler(side)
+        stub.replies["auth.teams.list"] = lambda _: self.page("T0A", "T0B")
+        await handler(self.CHORE, side.gate)
+        circle = {"": "A", "A": "B", "B": "A"}
+        stub.replies["auth.teams.list"] = lambda call: self.page("T0C", cursor=circle[call.arguments.get("cursor", "")])
+
+        outcomes = [await handler(self.CHORE, side.gate)]
+        while isinstance(outcomes[-1], ChoreLater) and outcomes[-1].after == 0.0:
+            chore = Chore(1, self.CHORE.lane, TEAMS, ORG, json.loads(json.dumps(outcomes[-1].detail)))
+            outcomes.append(await handler(chore, side.gate))
+
+        assert outcomes[-1] == ChoreLater(3600.0, detail={})
+        assert len(outcomes) == 4
+        for team in ("T0A", "T0B", "T0C"):
+            assert await side.installations.token_for(BOT, TenantId(team)) is not None
+
+    @pytest.mark.parametrize(
+        "body", [{}, {"teams": None}, {"teams": [], "response_metadata": {"next_cursor": 5}}], ids=["no", "null", "odd"]
+    )
+    async def test_a_page_that_is_none(self, side: SlackSide, stub: StubSlack, body: dict[str, Any]) -> None:
+        """An answer that says nothing about workspaces takes none away."""
+        await side.install(None, "xoxb-org", ORG)
+        handler = self.handler(side)
+        stub.replies["auth.teams.list"] = lambda _: self.page("T0A")
+        await handler(self.CHORE, side.gate)
+        stub.replies["auth.teams.list"] = lambda _: {"ok": True, **body}
+
+        outcome = await handler(self.CHORE, side.gate)
+
+        assert isinstance(outcome, ChoreLater)
+        assert 0.0 < outcome.after < 60.0
+        assert await side.installations.token_for(BOT, TenantId("T0A")) is not None

@@ -3,107 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from aiohttp import web
 from sqlalchemy import select
 
-from adapters.base import ChannelName, Chore, ChoreDone, ChoreLater, Fault, Lane, TenantId
+from adapters.base import Chore, ChoreDone, ChoreLater, Fault, Lane, TenantId
 from adapters.slack import faults
 from adapters.slack.installations import DIRECTORY
-from identity.answers import LookupFailed, NoPerson, PersonAnswer
-from identity.slack import LIST, LOOK_UP, SlackPeople
-from identity.slack_listing import Page, SlackDirectory, SlackListing
-from storage import directory
+from identity.answers import LookupFailed, NoPerson
+from identity.slack import LIST, LOOK_UP
+from identity.slack_listing import Page
 from storage.directory import Mirror, Person
 from storage.tables import people as people_table
-from tests.integration.slack.kit import BOT, TEAM, Heard, OpenGate, SlackSide, StubSlack, user
-
-SLACK = ChannelName.SLACK
+from tests.integration.slack.kit import BOT, TEAM, Heard, SlackSide, StubSlack, user
+from tests.integration.slack.people_kit import (
+    LANE,
+    SLACK,
+    ShutGate,
+    a,
+    daily,
+    find,
+    listing,
+    mirror,
+    people,
+    run,
+    stored,
+    was_listed,
+    workspace,
+)
 
 
 @pytest.fixture(name="side")
 async def installed(side: SlackSide) -> SlackSide:
     await side.install()
     return side
-
-
-@dataclass(slots=True)
-class ShutGate(OpenGate):
-    """A gate that lets one method wait until it is opened."""
-
-    shut: str = LOOK_UP
-    opened: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def enter(self, bucket: str) -> None:
-        self.entered.append(bucket)
-        if bucket == self.shut:
-            await self.opened.wait()
-        await asyncio.sleep(0)
-
-
-def people(side: SlackSide) -> SlackPeople:
-    return SlackPeople(side.client, side.installations, listing(side))
-
-
-def listing(side: SlackSide) -> SlackListing:
-    return SlackListing(side.client, side.installations, side.database, side.clock)
-
-
-async def find(
-    side: SlackSide, addresses: list[str], gate: OpenGate | None = None, source: SlackPeople | None = None
-) -> dict[str, PersonAnswer]:
-    """All answers; fails when an address is answered twice."""
-    found: dict[str, PersonAnswer] = {}
-    async for answers in (source or people(side)).find(BOT, TEAM, addresses, gate or side.gate):
-        assert not found.keys() & answers.keys()
-        found.update(answers)
-    assert set(found) == set(addresses)
-    return found
-
-
-def a(number: int) -> str:
-    return f"p{number}@example.com"
-
-
-def workspace(stub: StubSlack, count: int, page: int = 1000, **of: dict[str, Any]) -> None:
-    """A workspace of `count` people p0@… with ids U0…, answering look-ups and listings."""
-    members = [user(f"U{number}", a(number), **of.get(f"U{number}", {})) for number in range(count)]
-    by_email = {str(each["profile"].get("email")): each for each in members if not each["deleted"]}
-
-    def look_up(call: Heard) -> dict[str, Any]:
-        found = by_email.get(call.arguments["email"])
-        return {"ok": True, "user": found} if found else {"ok": False, "error": "users_not_found"}
-
-    def list_page(call: Heard) -> dict[str, Any]:
-        start = int(call.arguments.get("cursor") or 0)
-        end = start + min(page, int(call.arguments["limit"]))
-        cursor = str(end) if end < len(members) else ""
-        return {"ok": True, "members": members[start:end], "response_metadata": {"next_cursor": cursor}}
-
-    stub.replies |= {LOOK_UP: look_up, LIST: list_page}
-
-
-async def mirror(side: SlackSide) -> Mirror | None:
-    async with side.database.read() as tx:
-        return await directory.mirror(tx, bot_id=BOT, channel=SLACK, tenant_id=TEAM)
-
-
-async def was_listed(side: SlackSide, members: int) -> None:
-    async with side.database.write() as tx:
-        number = await directory.begin_listing(tx, bot_id=BOT, channel=SLACK, tenant_id=TEAM)
-        state = Mirror(side.clock() - 1, side.clock() - 2, members, 1000, completed=number)
-        await directory.note_mirror(tx, bot_id=BOT, channel=SLACK, tenant_id=TEAM, state=state)
-
-
-async def stored(side: SlackSide, address: str) -> list[tuple[str, bool, str]]:
-    async with side.database.read() as tx:
-        rows = await directory.lookup(tx, bot_id=BOT, channel=SLACK, tenant_id=TEAM, addresses=[address])
-    return [(each.user_id, each.disabled, each.source) for each in rows]
 
 
 class TestLookUps:
@@ -448,28 +384,11 @@ class TestListing:
 class TestTheDailyListing:
     """The chore slack.directory."""
 
-    LANE = Lane(BOT, SLACK, TEAM)
-
-    async def run(self, side: SlackSide, handler: SlackDirectory) -> list[ChoreLater]:
-        """Do the chore to its end, handing the detail on as the database would."""
-        outcomes: list[ChoreLater] = []
-        detail: dict[str, Any] = {}
-        while not outcomes or outcomes[-1].after == 0.0:
-            chore = Chore(1, self.LANE, DIRECTORY, "users", json.loads(json.dumps(detail)))
-            outcome = await handler(chore, side.gate)
-            assert isinstance(outcome, ChoreLater)
-            outcomes.append(outcome)
-            detail = dict(outcome.detail or {})
-        return outcomes
-
-    def handler(self, side: SlackSide) -> SlackDirectory:
-        return SlackDirectory(listing(side), side.installations)
-
     async def test_one_page_at_a_turn_then_a_day(self, side: SlackSide, stub: StubSlack) -> None:
         """Sends get their turn between pages; the next refresh is a day later."""
         workspace(stub, 25, page=10)
 
-        outcomes = await self.run(side, self.handler(side))
+        outcomes = await run(side, daily(side))
 
         assert [each.after for each in outcomes] == [0.0, 0.0, 86400.0]
         assert outcomes[-1].detail == {}
@@ -480,21 +399,21 @@ class TestTheDailyListing:
     async def test_it_resumes_where_it_stopped(self, side: SlackSide, stub: StubSlack) -> None:
         """A restart goes on from the cursor."""
         workspace(stub, 25, page=10)
-        first = await self.handler(side)(Chore(1, self.LANE, DIRECTORY, "users", {}), side.gate)
+        first = await daily(side)(Chore(1, LANE, DIRECTORY, "users", {}), side.gate)
         assert isinstance(first, ChoreLater)
         stub.heard.clear()
 
-        await self.handler(side)(Chore(1, self.LANE, DIRECTORY, "users", first.detail or {}), side.gate)
+        await daily(side)(Chore(1, LANE, DIRECTORY, "users", first.detail or {}), side.gate)
 
         assert [call.arguments["cursor"] for call in stub.heard] == ["10"]
 
     async def test_who_is_no_longer_listed_is_disabled(self, side: SlackSide, stub: StubSlack) -> None:
         """Somebody who left the workspace without a trace."""
         workspace(stub, 3)
-        await self.run(side, self.handler(side))
+        await run(side, daily(side))
         side.clock.now += 86400
         workspace(stub, 2)
-        await self.run(side, self.handler(side))
+        await run(side, daily(side))
 
         assert [await stored(side, a(number)) for number in (1, 2)] == [[("U1", False, LIST)], [("U2", True, LIST)]]
 
@@ -508,7 +427,7 @@ class TestTheDailyListing:
             return usual(call)
 
         stub.replies[LIST] = step_back
-        await self.run(side, self.handler(side))
+        await run(side, daily(side))
 
         assert [("U0", False, LIST), ("U29", False, LIST)] == await stored(side, a(0)) + await stored(side, a(29))
 
@@ -538,7 +457,7 @@ class TestTheDailyListing:
             U3={"id": "U" * 256},
             U4={"id": "U\0"},
         )
-        await self.run(side, self.handler(side))
+        await run(side, daily(side))
 
         async with side.database.read() as tx:
             rows = (await tx.execute(select(people_table).order_by(people_table.c.user_id))).all()
@@ -549,12 +468,12 @@ class TestTheDailyListing:
     async def test_a_failure_keeps_the_place(self, side: SlackSide, stub: StubSlack) -> None:
         """Throttled or unreachable: the cursor is kept, the pauses grow, nobody gives up."""
         workspace(stub, 25, page=10)
-        handler = self.handler(side)
-        first = await handler(Chore(1, self.LANE, DIRECTORY, "users", {}), side.gate)
+        handler = daily(side)
+        first = await handler(Chore(1, LANE, DIRECTORY, "users", {}), side.gate)
         assert isinstance(first, ChoreLater)
         stub.replies[LIST] = lambda _: web.Response(status=429, headers={"Retry-After": "9"})
 
-        outcome = await handler(Chore(1, self.LANE, DIRECTORY, "users", first.detail or {}), side.gate)
+        outcome = await handler(Chore(1, LANE, DIRECTORY, "users", first.detail or {}), side.gate)
 
         assert isinstance(outcome, ChoreLater)
         assert (outcome.after, outcome.fault) == (9.0, None)
@@ -565,7 +484,7 @@ class TestTheDailyListing:
         """Nothing is called for a workspace that is gone."""
         lane = Lane(BOT, SLACK, TenantId("T0GONE"))
 
-        outcome = await self.handler(side)(Chore(1, lane, DIRECTORY, "users", {}), side.gate)
+        outcome = await daily(side)(Chore(1, lane, DIRECTORY, "users", {}), side.gate)
 
         assert isinstance(outcome, ChoreDone)
         assert stub.heard == []
@@ -573,14 +492,14 @@ class TestTheDailyListing:
     async def test_somebody_elses_fresh_listing_counts(self, side: SlackSide, stub: StubSlack) -> None:
         """A request listed everybody while the chore was between two pages."""
         workspace(stub, 25, page=10)
-        handler = self.handler(side)
-        first = await handler(Chore(1, self.LANE, DIRECTORY, "users", {}), side.gate)
+        handler = daily(side)
+        first = await handler(Chore(1, LANE, DIRECTORY, "users", {}), side.gate)
         assert isinstance(first, ChoreLater)
         side.clock.now += 5
         await was_listed(side, 25)
         stub.heard.clear()
 
-        outcome = await handler(Chore(1, self.LANE, DIRECTORY, "users", first.detail or {}), side.gate)
+        outcome = await handler(Chore(1, LANE, DIRECTORY, "users", first.detail or {}), side.gate)
 
         assert outcome == ChoreLater(86400.0, detail={})
         assert stub.heard == []
