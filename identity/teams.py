@@ -235,10 +235,9 @@ class GraphPeople:
     def _read_part(
         self, bot: BotId, tenant: TenantId, question: _Question, part: Mapping[str, Any], gate: Gate
     ) -> _Result:
-        status, body = part.get("status"), part.get("body")
-        if status == 200 and isinstance(body, dict):
-            users = [body] if question.by_name else body.get("value")
-            return _settled(question, users if isinstance(users, list) else [])
+        status = part.get("status")
+        if status == 200:
+            return self._read_users(question, part.get("body"))
         if status == 404 and question.by_name:
             return _settled(question, [])
         if status == 429:
@@ -249,6 +248,19 @@ class GraphPeople:
         if status == 400:
             return _divided(question)
         return _retried([question], replace(UNREACHABLE, code=f"http_{status}"), UNREACHABLE_WAIT)
+
+    def _read_users(self, question: _Question, body: object) -> _Result:
+        """The people of a part. Whoever is not among them is asked for again if some of it could not be read."""
+        listed = [body] if question.by_name else body.get("value") if isinstance(body, dict) else None
+        users = listed if isinstance(listed, list) else [None]
+        known = [user for user in users if isinstance(user, dict) and readable(user.get("id"))]
+        if all(isinstance(user, dict) and isinstance(user.get("id"), str) for user in users):
+            return _settled(question, known)
+        answers = {address: _owner(address, known) for address in question.addresses}
+        found = {address: answer for address, answer in answers.items() if not _is_missing(answer)}
+        rest = replace(question, addresses=tuple(each for each in question.addresses if each not in found))
+        again = _retried([rest], replace(UNREACHABLE, code="unreadable_part"), UNREACHABLE_WAIT)
+        return _Result(found | dict(again.answers), again.again)
 
     def _throttled(self, batch: Sequence[_Question], gate: Gate, pause: float | None) -> _Result:
         """Hold the lane's Graph bucket and ask the same again; the gate makes them wait."""
@@ -311,10 +323,9 @@ def _filter_url(clauses: Iterable[str], fields: str) -> str:
 # ---------------------------------------------------------------- answers
 
 
-def _settled(question: _Question, users: Sequence[object]) -> _Result:
+def _settled(question: _Question, users: Sequence[Mapping[str, Any]]) -> _Result:
     """Give each address its owner. By `mail` alone nobody is missing yet: the name of sign-in is asked next."""
-    known = [user for user in users if isinstance(user, dict) and readable(user.get("id"))]
-    answers = {address: _owner(address, known) for address in question.addresses}
+    answers = {address: _owner(address, users) for address in question.addresses}
     if question.doubtful and any(_is_missing(answer) for answer in answers.values()):
         return _failed([question], QUESTION_REFUSED, REFUSED_WAIT)
     if question.rich or question.by_name:
@@ -427,4 +438,9 @@ def _parts(answer: Answer) -> Mapping[str, Mapping[str, Any]] | None:
     listed = parsed.get("responses") if isinstance(parsed, dict) else None
     if not isinstance(listed, list):
         return None
-    return {str(part.get("id")): part for part in listed if isinstance(part, dict)}
+    parts: dict[str, Mapping[str, Any]] = {}
+    for part in listed:
+        if isinstance(part, dict):
+            name = str(part.get("id"))
+            parts[name] = {} if parts.get(name, part) != part else part  # two that contradict each other are none
+    return parts

@@ -52,7 +52,12 @@ LIES: dict[str, Callable[[list[Part]], list[Part]]] = {
     "no-bodies": lambda parts: [{"id": each["id"], "status": 200} for each in parts],
     "odd-status": lambda parts: [{**each, "status": "200"} for each in parts],
     "twice-the-same": lambda parts: parts + parts,
+    "contradicting": lambda parts: [*parts, *({**each, "body": {"value": []}} for each in parts)],
+    "no-list": lambda parts: [{**each, "body": {"value": None}} for each in parts],
+    "no-value": lambda parts: [{**each, "body": {}} for each in parts],
+    "people-without-ids": lambda parts: [{**each, "body": {"value": [{"mail": ADDRESSES[0]}]}} for each in parts],
 }
+FOR_EVER = ["fewer", "none", "of-others", "without-ids", "no-bodies", "odd-status", "contradicting", "no-list"]
 
 
 class TestLies:
@@ -65,7 +70,7 @@ class TestLies:
 
         assert all(isinstance(each, Person) for each in answers.values())
 
-    @pytest.mark.parametrize("name", ["fewer", "none", "of-others", "without-ids", "no-bodies", "odd-status"])
+    @pytest.mark.parametrize("name", [*FOR_EVER, "no-value", "people-without-ids"])
     async def test_for_ever(self, cloud: Cloud, session: ClientSession, name: str) -> None:
         """Whoever is never answered for stays open; nobody is refused."""
         cloud.graph = lying = Lying(LIES[name], times=1000)
