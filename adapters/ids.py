@@ -21,4 +21,6 @@ def readable(value: object, most: int = MAX_ID) -> str | None:
 
 def words(value: object, most: int | None = None) -> str:
     """A text for people, such as a name, without what no database stores, cut to `most`; empty for everything else."""
-    return value.replace("\0", "")[:most] if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    return value.replace("\0", "").encode("utf-8", "replace").decode()[:most]

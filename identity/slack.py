@@ -242,11 +242,12 @@ def _is_far_longer(progress: Progress, mirror: Mirror | None) -> bool:
 
 def _from_body(body: Mapping[str, object], address: str, speaker: Installed) -> PersonAnswer:
     user = body.get("user")
-    if not isinstance(user, dict):
+    if not isinstance(user, dict) or not isinstance(user.get("id"), str):
         return LookupFailed(faults.of_a_read(faults.not_answered("no_user")), RETRY_SECONDS)
     person = person_of(user, Workspace(speaker.tenant, speaker.enterprise), normal_form)
-    if person is None:
-        return _person_or_not(None)
+    if person is None:  # a bot, or somebody met through Slack Connect: there, and not to be written to
+        row = faults.FAULTS["user_not_visible"]
+        return NoPerson(row.reason, row.remedy)
     if address not in person.emails:  # Slack says that this address leads to them
         person = replace(person, emails=(*person.emails, address))
     return _person_or_not(person)

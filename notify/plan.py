@@ -21,6 +21,7 @@ from adapters.base import TenantId
 NOT_HERE: Final = (
     "install_not_allowed",
     "app_not_installed",
+    "recipient_unreachable",
     "guest_not_supported",
     "person_unlicensed",
     "person_disabled",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -67,13 +68,29 @@ class TestLookUps:
         [call] = stub.heard
         assert (call.query, call.arguments) == ("", {"email": a(0), "team_id": TEAM})
 
-    async def test_a_person_of_another_organisation_is_nobody(self, side: SlackSide, stub: StubSlack) -> None:
-        """S19: an address that somebody elsewhere claims leads to nobody here."""
-        stub.replies[LOOK_UP] = lambda _: {"ok": True, "user": user("U9", "x@example.com", team="T0ELSE")}
+    @pytest.mark.parametrize("odd", [{"team": "T0ELSE"}, {"is_stranger": True}, {"is_bot": True}])
+    async def test_who_cannot_be_written_to(self, side: SlackSide, stub: StubSlack, odd: dict[str, Any]) -> None:
+        """S19: an address that somebody elsewhere claims, or a bot has, leads to nobody here, and it says why."""
+        stub.replies[LOOK_UP] = lambda _: {"ok": True, "user": user("U9", "x@example.com", **odd)}
 
-        found = await find(side, ["x@example.com"])
+        nobody = (await find(side, ["x@example.com"]))["x@example.com"]
 
-        assert isinstance(found["x@example.com"], NoPerson)
+        assert isinstance(nobody, NoPerson)
+        assert nobody.reason == "recipient_unreachable"
+
+    async def test_a_name_cut_in_half(self, side: SlackSide, stub: StubSlack) -> None:
+        """Half of an emoji in one name, which strict readers refuse, hides nobody."""
+        cut = user("U1", "ann@example.com") | {"real_name": "Ann \ud83d"}
+        page = json.dumps({"ok": True, "members": [cut, user("U2", "bob@example.com")]})
+        stub.replies[LIST] = lambda _: web.Response(text=page, content_type="application/json")
+        await was_listed(side, 1)
+
+        found = await find(side, [a(number) for number in range(30)] + ["ann@example.com", "bob@example.com"])
+
+        ann = found["ann@example.com"]
+        assert isinstance(ann, Person)
+        assert ann.name == "Ann ?"
+        assert isinstance(found["bob@example.com"], Person)
 
     async def test_an_alias_leads_to_the_person(self, side: SlackSide, stub: StubSlack) -> None:
         """Slack may know somebody under another address than their profile shows."""
