@@ -532,7 +532,7 @@ class Drain:
         failpoints.reach("wire.answered")
         self._shop.metrics.answers.labels(self.lane.channel, type(outcome).__name__).inc()
         self._note(outcome, item)
-        self.feed.placing.note(item, _sent_steps(outcome))
+        item.trace.extend(_sent_steps(outcome))
         self.apply(item, machine.Answered(outcome))
 
     def _note(self, outcome: Outcome, item: Item) -> None:

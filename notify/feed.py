@@ -424,7 +424,7 @@ class Feed:
     def _resolved(self, item: Item, resolution: Resolution) -> None:
         if item.delivery.state is not State.ACCEPTED:
             return
-        self.placing.note(item, resolution.trace)
+        item.trace.extend(resolution.trace)
         match resolution:
             case Found(address):
                 if self.placing.stays(item, resolution):

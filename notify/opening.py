@@ -14,7 +14,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, assert_never
 
-from adapters.base import Address, Fault, FaultClass, NotSent, Refused, TraceStep
+from adapters.base import Address, Fault, FaultClass, NotSent, Refused
 from notify import delivery as machine
 from notify.delivery import State, Verdict
 from notify.item import Item
@@ -75,11 +75,8 @@ class Openings:
         self._drain.wake_pump()
 
     async def _try(self, item: Item, address: Address) -> Address | NotSent | Refused:
-        def note(step: TraceStep) -> None:
-            self._feed.placing.note(item, (step,))
-
         try:
-            return await self._shop.channel.open(self._drain.lane.bot, address, self._drain.gate, note)
+            return await self._shop.channel.open(self._drain.lane.bot, address, self._drain.gate, item.trace.append)
         except Exception as error:
             log.exception("adapter failed", extra={"action": "adapter_failed", "delivery": item.id})
             fault = Fault(FaultClass.NOT_SENT, "platform_unreachable", "", "internal_error", type(error).__name__)

@@ -109,11 +109,6 @@ class Placing:
         async with self._shop.database.read() as tx:
             self._tenants = await Tenants.read(tx, lane.bot, lane.channel)
 
-    def note(self, item: Item, steps: Iterable[TraceStep]) -> None:
-        """Add to a delivery's trace what was said here; where several tenants are asked, each step names its own."""
-        several = item.row.candidates is not None
-        item.trace.extend(replace(step, tenant=self._drain.lane.tenant) if several else step for step in steps)
-
     def stays(self, item: Item, resolution: Found) -> bool:
         """This tenant has the person: whether the delivery is sent here, or the others are asked before."""
         plan = plans.read(item.row.candidates)
@@ -152,7 +147,7 @@ class Placing:
                 self._move(item, to, plan, ASK_AGAIN_SECONDS if later else 0.0)
                 self._drain.wake_pump()
             case Between(tenants):
-                item.trace.append(TraceStep("tenants", f"found in {len(tenants)}: {', '.join(tenants)}"))
+                item.trace.conclude(TraceStep("tenants", f"found in {len(tenants)}: {', '.join(tenants)}"))
                 remedy = "" if self._tenants is None else self._tenants.choice(tenants)
                 self._drain.apply(item, machine.NotReachable(refusal("person_ambiguous", remedy)))
             case Nowhere(reason):

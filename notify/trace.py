@@ -40,6 +40,12 @@ class Trace:
         if len(self._steps) > MOST:
             del self._steps[FIRST]
 
+    def conclude(self, step: TraceStep) -> None:
+        """Note a step that is about all tenants."""
+        here, self._tenant = self._tenant, ""
+        self.append(step)
+        self._tenant = here
+
     def extend(self, steps: Iterable[TraceStep]) -> None:
         """Note several steps in turn."""
         for step in steps:

@@ -46,8 +46,9 @@ async def test_sends(herald: Herald, platforms: Platforms) -> None:
     found = {"source": "directory (graph)", "result": "found"}
     throttled = {"source": "send", "result": "throttled", "code": "Throttled"}
     not_permitted = {"source": "send", "result": "not_permitted", "code": "NotEnoughPermissions"}
-    assert [found, throttled, not_permitted] == trace(records[0])
-    assert [found, throttled] == trace(records[1])
+    opened = {"source": "conversation", "result": "created"}
+    assert [found, opened, throttled, not_permitted] == trace(records[0])
+    assert [found, opened, throttled] == trace(records[1])
 
 
 async def test_several_tenants(two: Two) -> None:
@@ -56,6 +57,6 @@ async def test_several_tenants(two: Two) -> None:
         record = await herald.deliver(SLACK, [NOBODY])
 
     placed, *asked = trace(record)
-    assert "tenant" not in placed
+    assert placed["source"] == "domain"
     assert [step["result"] for step in asked] == ["person_not_found"] * 2
     assert {"T0SIM0000", "T0SIM0001"} == {step["tenant"] for step in asked}
