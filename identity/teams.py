@@ -254,7 +254,8 @@ class GraphPeople:
         listed = [body] if question.by_name else body.get("value") if isinstance(body, dict) else None
         users = listed if isinstance(listed, list) else [None]
         known = [user for user in users if isinstance(user, dict) and readable(user.get("id"))]
-        if all(isinstance(user, dict) and isinstance(user.get("id"), str) for user in users):
+        whole = not isinstance(body, dict) or "@odata.nextLink" not in body
+        if whole and all(isinstance(user, dict) and isinstance(user.get("id"), str) for user in users):
             return _settled(question, known)
         answers = {address: _owner(address, known) for address in question.addresses}
         found = {address: answer for address, answer in answers.items() if not _is_missing(answer)}

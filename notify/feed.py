@@ -130,6 +130,7 @@ class Feed:
         """A delivery is final and written, or belongs to another lane now."""
         if self._held.pop(item.id, None) is None:
             return
+        self.openings.give_up(item)
         item.mark(stuck=False)
         request = item.request
         request.loaded -= 1

@@ -80,8 +80,14 @@ _NO_EMAIL: Final[Mapping[ChannelName, Rules]] = {
 
 
 def comparable(identity_type: str, original: str) -> str:
-    """The form in which two identities are the same: an e-mail's normal form, or the trimmed opaque id."""
-    return normal_form(original) if identity_type == "resolve" else original.strip()
+    """The form in which two identities are the same: an e-mail's normal form, or the trimmed id.
+
+    Entra's object ids are GUIDs, the same in capital letters; every other id is opaque.
+    """
+    if identity_type == "resolve":
+        return normal_form(original)
+    trimmed = original.strip()
+    return trimmed.lower() if re.fullmatch(_GUID, trimmed) else trimmed
 
 
 def identity_problem(channel: ChannelName, identity_type: str, normal: str) -> str | None:

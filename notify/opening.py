@@ -31,7 +31,7 @@ BROKEN_SECONDS: Final = 30.0
 
 
 class Openings:
-    """The openings of one lane; `running` are their tasks."""
+    """The openings of one lane."""
 
     def __init__(self, drain: Drain, feed: Feed, shop: Workshop, *, opens: bool, send_bucket: str) -> None:
         self._drain = drain
@@ -40,27 +40,39 @@ class Openings:
         self._opens = opens
         self._send_bucket = send_bucket
         self._slots = asyncio.Semaphore(AT_ONCE)
-        self.running: set[asyncio.Task[None]] = set()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def make_ready(self, item: Item) -> None:
         """Queue a delivery whose address is known, once its conversation is."""
         address = item.delivery.address
         if self._opens and address is not None and address.conversation_id is None:
             item.mark(stuck=True)
-            task = self._drain.spawn(self._open(item, address))
-            self.running.add(task)
-            task.add_done_callback(self.running.discard)
+            task = self._tasks[item.id] = self._drain.spawn(self._open(item, address))
+            task.add_done_callback(lambda _: self._tasks.pop(item.id, None))
             return
         self._feed.enqueue(item)
+
+    @property
+    def running(self) -> list[asyncio.Task[None]]:
+        """The openings under way."""
+        return list(self._tasks.values())
+
+    def give_up(self, item: Item) -> None:
+        """A delivery that is final needs no conversation any more."""
+        task = self._tasks.get(item.id)
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
 
     async def _open(self, item: Item, address: Address) -> None:
         """Complete an address so that one call reaches it. Repeatable, so it needs no intent."""
         async with self._slots:
             if self._drain.pause.current is not None:
                 await self._drain.pause.until_probe()
+            if not _is_wanted(item):
+                return
             opened = await self._try(item, address)
         failpoints.reach("resolve.opened")
-        if item.delivery.state is not State.READY:
+        if not _is_wanted(item):
             return
         match opened:
             case Address():
@@ -102,3 +114,8 @@ class Openings:
         wait = max(retry_after or 0.0, growing)
         self._drain.apply(item, machine.LookupPostponed(wait, replace(fault, klass=FaultClass.NOT_SENT)))
         self._feed.again(item)
+
+
+def _is_wanted(item: Item) -> bool:
+    """Whether the delivery still waits for its conversation; it may have ended meanwhile."""
+    return item.delivery.state is State.READY

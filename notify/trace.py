@@ -9,6 +9,7 @@ from typing import Any, Final
 from adapters.base import TraceStep
 
 MOST: Final = 24
+MOST_OF_A_CODE: Final = 100
 FIRST: Final = 8  # of these, the ones that tell how it began
 
 
@@ -66,7 +67,7 @@ def stored(step: TraceStep) -> dict[str, Any]:
     if step.age_seconds is not None:
         kept["age_seconds"] = step.age_seconds
     if step.code:
-        kept["code"] = step.code
+        kept["code"] = step.code[:MOST_OF_A_CODE]
     if step.tenant:
         kept["tenant"] = step.tenant
     return kept

@@ -86,7 +86,7 @@ class TeamsChats:
         note(_step("install", put.value if isinstance(put, Installed) else put))
         match put:
             case NotSent() | Refused():
-                return put
+                return await self._without_install(bot, address, gate, note, put, tried=tried)
             case Installed.BEFORE:
                 self._lately_without_app.discard(tenant)
             case Installed.NOW:
@@ -102,6 +102,16 @@ class TeamsChats:
         shown = await self._installs.chat(bot, address, gate)
         note(_step("conversation", "shown by Graph" if isinstance(shown, str) else shown))
         return shown
+
+    async def _without_install(
+        self, bot: BotId, address: Address, gate: Gate, note: Note, failed: NotSent | Refused, *, tried: bool
+    ) -> str | NotSent | Refused:
+        """What forbids an install holds nobody who has the app: whether they do, only creating shows."""
+        self._lately_without_app.discard((bot, address.tenant))
+        if tried:
+            return failed
+        created = await self._created(bot, address, gate, note)
+        return failed if _lacks_app(created) else created
 
     async def _arrived(self, bot: BotId, address: Address, note: Note) -> Address | None:
         arrived = await self._arrivals.wait(bot, address)
@@ -139,7 +149,7 @@ class TeamsChats:
             return NotSent(replace(faults.UNREACHABLE, code=error.code))
         except Answered as error:
             answer = error.answer
-            fault = faults.classify(answer.status, answer.headers, answer.body)
+            fault = faults.of_create(faults.classify(answer.status, answer.headers, answer.body), answer.status)
             moment = datetime.fromtimestamp(self._now(), UTC)
             return faults.repeatable(fault, parse_retry_after(answer.headers.get("Retry-After"), moment), SEND_BUCKET)
         created = readable(getattr(found, "id", None), MAX_CONVERSATION)

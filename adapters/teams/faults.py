@@ -32,6 +32,7 @@ _MOVED = "The tenant lives on another host, to which Herald switches; if it stay
 _REINSTALL = "The app is not installed for this person: install it for them, or by an app setup policy."
 _BLOCKED = "The person has blocked the app; they can unblock it in Teams, or write to it."
 _CREDENTIALS = "Teams rejects the app's credentials: check app id, secret, tenant and app type of the bot."
+_NO_SUCH_ID = "Teams does not know this id of a person in this tenant: check it."
 _UNCLEAR = "Teams gave no clear answer; the message may have arrived."
 _UNKNOWN = "Teams refused with a code Herald does not know; see the code and its text."
 _IN_BETWEEN = "Something between Herald and Teams refused the call: check the proxy, the firewall and the endpoints."
@@ -133,6 +134,17 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
     row = row or _BY_KEY.get((status, _plain(code) if code else None)) or _unlisted(status)
     shown = (code or f"http_{status}")[:MAX_CODE]
     return Fault(row.klass, row.reason, row.remedy, shown, detail[:MAX_DETAIL], row.repair, row.costs_attempt)
+
+
+def of_create(fault: Fault, status: int) -> Fault:
+    """The same for createConversation, which carries no message: a 400 or 404 is about the person's id."""
+    if fault.klass is not FaultClass.REFUSED:
+        return fault
+    if status == 404:
+        return replace(fault, reason="person_not_found", remedy=_NO_SUCH_ID, repair=None)
+    if status == 400:
+        return replace(fault, reason="recipient_unreachable", remedy=_NO_SUCH_ID)
+    return fault
 
 
 def _is_of_teams(parsed: Mapping[str, Any] | None) -> bool:

@@ -53,6 +53,13 @@ NOT_IN_CATALOG: Final = Row(
     "app_not_in_catalog",
     "Upload the app package to the tenant's catalog (Teams admin center), and set its id there as catalog_app_id.",
 )
+NOT_FOR_THEM: Final = Row(
+    404,
+    ANY,
+    _R,
+    "install_not_allowed",
+    "The app is in the catalog and Teams does not find it for this person: check their Teams licence and app policies.",
+)
 POLICY: Final = Row(
     403,
     ANY,
@@ -72,7 +79,6 @@ TABLE: Final = (
     Row(403, "is not allowed to manage", _C, "app_misconfigured",
         "webApplicationInfo.id in the app package must be the bot's app id: upload what `manifest teams` writes."),
     POLICY,
-    replace(POLICY, status=400),
     Row(404, "request_resourcenotfound", _R, "person_not_found",
         "The account is not in this tenant any more: check the address."),
     NOT_IN_CATALOG,
@@ -88,6 +94,7 @@ CATALOG_DENIED: Final = replace(
 UNREACHABLE: Final = replace(
     faults.UNREACHABLE, remedy="Microsoft Graph cannot be reached: check the network and Microsoft's status page."
 )
+_PASSING: Final = (408, 423, 425)
 UNKNOWN: Final = Row(0, ANY, _R, "unknown_code", "Graph refused with a code Herald does not know; see its text.")
 
 
@@ -97,11 +104,11 @@ def classify(answer: Answer) -> Fault:
     shown = code or f"http_{answer.status}"
     said = f"{code} {text}".lower()
     row = next((row for row in TABLE if row.status == answer.status and row.words in said), None)
-    if row is None and not 400 <= answer.status < 500:
+    if not 400 <= answer.status < 500 or answer.status in _PASSING:
         return replace(UNREACHABLE, code=shown, detail=text)
-    if answer.status in (403, 404) and not code:  # a proxy in between: Graph refuses in JSON
+    if not code and answer.status not in (401, 429):  # a proxy in between: Graph refuses in JSON
         return replace(UNREACHABLE, code=shown, detail=text)
-    return (row or UNKNOWN).fault(shown[: faults.MAX_CODE], text[: faults.MAX_DETAIL])
+    return (row or UNKNOWN).fault(shown, text)
 
 
 def _read(body: bytes) -> tuple[str, str]:
@@ -113,8 +120,8 @@ def _read(body: bytes) -> tuple[str, str]:
     error = parsed.get("error") if isinstance(parsed, dict) else None
     if not isinstance(error, Mapping):
         return "", ""
-    return _text(error.get("code")), _text(error.get("message"))
+    return _text(error.get("code"), faults.MAX_CODE), _text(error.get("message"), faults.MAX_DETAIL)
 
 
-def _text(value: Any) -> str:  # any JSON
-    return " ".join(value.split()) if isinstance(value, str) else ""
+def _text(value: Any, most: int) -> str:  # any JSON
+    return " ".join(value[: 2 * most].split())[:most] if isinstance(value, str) else ""

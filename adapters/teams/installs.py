@@ -65,6 +65,7 @@ class TeamsInstalls:
         self._timeout = timeout
         self._catalog: dict[_Place, str] = {}
         self._asking: defaultdict[_Place, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._found_nothing: dict[_Place, str] = {}  # the person for whom the app was not found, with no success since
         self._at_fault: dict[_Place, tuple[float, Fault]] = {}
 
     def wanted(self, bot: BotId, address: Address) -> bool:
@@ -83,12 +84,32 @@ class TeamsInstalls:
             return answer
         if answer.status == 409 or 200 <= answer.status < 300:
             gate.went_well(INSTALL_BUCKET)
+            self._found_nothing.pop(place, None)
             failpoints.reach("teams.installed")
             return Installed.BEFORE if answer.status == 409 else Installed.NOW
         fault = faults.classify(answer)
         if fault.reason == faults.NOT_IN_CATALOG.reason:
-            self._catalog.pop(place, None)  # the app was taken out, or uploaded anew under another id
+            return await self._not_found(place, address, app, fault, gate)
         return self._failed(place, gate, fault, answer)
+
+    async def _not_found(
+        self, place: _Place, address: Address, app: str, fault: Fault, gate: Gate
+    ) -> NotSent | Refused:
+        """Graph finds the app, or the person, or the one for the other, not: the catalog says which.
+
+        Where it may not be read, the same answer for a second person says that it is the app.
+        """
+        self._catalog.pop(place, None)  # the app was taken out, or uploaded anew under another id
+        question = quote(f"id eq '{app}'", safe="")
+        answer = await self._ask(place, gate, "GET", f"appCatalogs/teamsApps?$filter={question}")
+        listed = _object(answer) if isinstance(answer, Answer) and answer.status == 200 else None
+        if listed is not None and _catalog_app(listed.get("value")) is not None:
+            gate.went_well(INSTALL_BUCKET)
+            return Refused(faults.NOT_FOR_THEM.fault(fault.code, fault.detail))
+        before = self._found_nothing.setdefault(place, address.user_id)
+        if listed is not None or before != address.user_id:
+            return self._configuration(place, fault)
+        return NotSent(replace(fault, klass=FaultClass.NOT_SENT, costs_attempt=True), None, INSTALL_BUCKET)
 
     async def chat(self, bot: BotId, address: Address, gate: Gate) -> str | NotSent | Refused:
         """The conversation id of the chat between the app and a person who has it."""
@@ -133,7 +154,7 @@ class TeamsInstalls:
             return self._failed(place, gate, faults.CATALOG_DENIED.fault(fault.code, fault.detail), answer)
         listed = _object(answer) if answer.status == 200 else None
         if listed is None:
-            return self._failed(place, gate, faults.classify(answer), answer)
+            return self._failed(place, gate, _about_nobody(faults.classify(answer), faults.UNREACHABLE), answer)
         found = _catalog_app(listed.get("value"))
         return found or self._failed(place, gate, faults.NOT_IN_CATALOG.fault("not_listed"), answer)
 
@@ -144,7 +165,9 @@ class TeamsInstalls:
         if answer.status == 404:
             return NotSent(_NO_CHAT, None, INSTALL_BUCKET)  # the install is not seen everywhere at once
         found = _object(answer) if answer.status == 200 else None
-        return self._failed(place, gate, faults.classify(answer), answer) if found is None else found
+        if found is None:
+            return self._failed(place, gate, _about_nobody(faults.classify(answer), _NO_CHAT), answer)
+        return found
 
     async def _ask(
         self, place: _Place, gate: Gate, method: str, path: str, body: object = None, *, again: bool = True
@@ -199,6 +222,13 @@ _NO_CHAT: Final = Fault(
     "Teams says that the app is installed and shows no chat with it: remove the app for this person, then send again.",
     "no_chat",
 )
+
+
+def _about_nobody(fault: Fault, instead: Fault) -> Fault:
+    """A refused question about the catalog or a chat is no refusal of a person."""
+    if fault.klass is not FaultClass.REFUSED:
+        return fault
+    return replace(instead, code=fault.code, detail=fault.detail)
 
 
 def _installed(address: Address) -> str:

@@ -203,3 +203,91 @@ class TestForbidden:
 
         assert outcomes(record) == {"sent": 6}
         assert lies(record, await platforms.messages(MSTEAMS)) == []
+
+
+class TestOthers:
+    """What stands in the way of one person's install holds and refuses nobody else."""
+
+    async def test_missing_permission(self, platforms: Platforms, starting: Starting) -> None:
+        """Unknown people who have the app by a setup policy are reached although somebody before them has it not."""
+        people = platforms.emails(12)
+        await platforms.teams_install(people[2:], notify=False)
+        await platforms.teams_app(DEFAULT_APP_ID, graph_permissions=["User.Read.All"])
+        async with starting(platforms, bot(msteams=INSTALLING), delivery={"deadline_hours": 5 / 3600}) as herald:
+            record = await herald.deliver(MSTEAMS, people)
+
+        assert outcomes(record) == {"sent": 10, "skipped": 2}
+        assert reasons(record) == dict.fromkeys(people[:2], "permission_missing")
+
+    async def test_policy(self, herald: Herald, platforms: Platforms) -> None:
+        """Whoever has the app gets the message, even if a policy forbids to install it now."""
+        people = platforms.emails(8)
+        await platforms.teams_install(people[4:], notify=False)
+        for person in people[6:]:
+            await platforms.teams_person(person, install_allowed=False)
+
+        record = await herald.deliver(MSTEAMS, people)
+
+        assert reasons(record) == {}
+
+    @pytest.mark.parametrize("permissions", [True, False], ids=["catalog", "no-catalog"])
+    async def test_not_found_for_one(self, herald: Herald, platforms: Platforms, permissions: bool) -> None:
+        """A 404 for one person is theirs alone, whether or not the catalog may be read."""
+        people = platforms.emails(6)
+        if not permissions:
+            roles = ["User.Read.All", "TeamsAppInstallation.ReadWriteSelfForUser.All"]
+            await platforms.teams_app(DEFAULT_APP_ID, graph_permissions=roles)
+        odd = people[0]
+        fault = {"operation": "installed_apps", "person": odd, "status": 404, "code": "NotFound"}
+        await platforms.fault(platform="graph", **fault)
+
+        request = await herald.notify(MSTEAMS, people)
+        record = await herald.until(request, lambda record: outcomes(record).get("sent") == 5)
+
+        assert [lane["reason"] for lane in record.get("details", {}).get("paused", [])] == []
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            {"status": 400, "code": "BadRequest"},
+            {"status": 400, "body": "<html>400</html>", "content_type": "text/html"},
+            {"status": 404, "code": "Request_ResourceNotFound"},
+            {"status": 408},
+        ],
+        ids=["400", "html", "404", "408"],
+    )
+    async def test_odd_catalog(self, platforms: Platforms, starting: Starting, answer: dict[str, Any]) -> None:
+        """Whatever the catalog answers refuses nobody: all are sent when it speaks again."""
+        await platforms.teams_app(DEFAULT_APP_ID, manifest_id=DEFAULT_APP_ID)
+        odd = await platforms.fault(platform="graph", operation="catalog", times=2, **answer)
+        async with starting(platforms, bot(msteams=teams_side(install=True))) as herald:
+            await herald.connect(platforms, MSTEAMS)
+            request = await herald.notify(MSTEAMS, platforms.emails(4))
+            await platforms.fired(odd, 2)
+            record = await herald.final(request)
+
+        assert outcomes(record) == {"sent": 4}
+
+    @pytest.mark.parametrize("status", [400, 408, 423])
+    async def test_passing_answers(self, herald: Herald, platforms: Platforms, status: int) -> None:
+        """A proxy's page and what passes by itself refuse nobody."""
+        page = {"body": "<html>wait</html>", "content_type": "text/html"} if status == 400 else {}
+        odd = await platforms.fault(platform="graph", operation="installed_apps", status=status, times=2, **page)
+        request = await herald.notify(MSTEAMS, platforms.emails(4))
+        await platforms.fired(odd, 2)
+
+        assert outcomes(await herald.final(request)) == {"sent": 4}
+
+    async def test_past_the_deadline(self, platforms: Platforms, starting: Starting) -> None:
+        """Nothing is installed for a delivery that has ended."""
+        pace = {"teams_installs_per_second": 2.0}
+        late = {"delivery": {"deadline_hours": 2 / 3600}, "server": {"claim_seconds": 1.0}, "pace": pace}
+        async with starting(platforms, bot(msteams=INSTALLING), **late) as herald:
+            await herald.connect(platforms, MSTEAMS)
+            record = await herald.deliver(MSTEAMS, platforms.emails(40))
+            done = await installs(platforms)
+            another = await herald.deliver(MSTEAMS, platforms.emails(1), "later")  # the lane has gone on
+
+        assert outcomes(record)["skipped"] > 20
+        assert outcomes(another) == {"sent": 1}
+        assert await installs(platforms) <= done + 2

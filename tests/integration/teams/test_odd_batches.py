@@ -54,6 +54,7 @@ LIES: dict[str, Callable[[list[Part]], list[Part]]] = {
     "twice-the-same": lambda parts: parts + parts,
     "contradicting": lambda parts: [*parts, *({**each, "body": {"value": []}} for each in parts)],
     "no-list": lambda parts: [{**each, "body": {"value": None}} for each in parts],
+    "more-pages": lambda parts: [{**each, "body": {"value": [], "@odata.nextLink": "https://x"}} for each in parts],
     "no-value": lambda parts: [{**each, "body": {}} for each in parts],
     "people-without-ids": lambda parts: [{**each, "body": {"value": [{"mail": ADDRESSES[0]}]}} for each in parts],
 }
@@ -70,7 +71,7 @@ class TestLies:
 
         assert all(isinstance(each, Person) for each in answers.values())
 
-    @pytest.mark.parametrize("name", [*FOR_EVER, "no-value", "people-without-ids"])
+    @pytest.mark.parametrize("name", [*FOR_EVER, "no-value", "more-pages", "people-without-ids"])
     async def test_for_ever(self, cloud: Cloud, session: ClientSession, name: str) -> None:
         """Whoever is never answered for stays open; nobody is refused."""
         cloud.graph = lying = Lying(LIES[name], times=1000)
