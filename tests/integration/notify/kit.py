@@ -329,7 +329,7 @@ class Server:
     async def pause(self, tenant: str = HOME) -> lanes.Pause | None:
         """The pause that stands in the lane's row."""
         async with self.database.read() as tx:
-            return await lanes.get_pause(tx, (BOT, str(self.platform.name), tenant))
+            return (await lanes.paused(tx, bot_id=BOT)).get((BOT, str(self.platform.name), tenant))
 
     async def install(self, *tenants: str) -> None:
         """The app is installed in these tenants."""

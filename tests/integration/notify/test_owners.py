@@ -113,7 +113,7 @@ class TestTerm:
                 await ledger.renew()
             await ledger.release()
             async with database.read() as tx:
-                assert await lanes.get_pause(tx, KEY) is None
+                assert await lanes.paused(tx, bot_id=KEY[0]) == {}
                 assert len(await lanes.owners(tx)) == 1
 
     async def test_a_result_does_not_depend_on_a_move(self, database: Database) -> None:
