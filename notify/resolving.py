@@ -105,7 +105,7 @@ class Resolving:
     def _resolved(self, item: Item, resolution: Resolution) -> None:
         if item.delivery.state is not State.ACCEPTED:
             return
-        self._feed.placing.note(item, resolution.trace)
+        item.trace.extend(resolution.trace)
         match resolution:
             case Found(address):
                 if self._feed.placing.stays(item, resolution):

@@ -80,7 +80,7 @@ class Sender:
         self._shop.metrics.answers.labels(self._drain.lane.channel, type(outcome).__name__).inc()
         item.probe = False
         self._note(outcome)
-        self._drain.feed.placing.note(item, _sent_steps(outcome))
+        item.trace.extend(_sent_steps(outcome))
         self._drain.steps.apply(item, machine.Answered(outcome))
 
     def _note(self, outcome: Outcome) -> None:
