@@ -37,7 +37,7 @@ class Steps:
         if item.delivery.state is State.REFUSED and (fault := _refusal(event)) is not None:
             self._try_elsewhere(item, fault)
         for effect in step.effects:
-            self._do(effect, item, before)
+            self._do(effect, before)
         if _must_be_written(item):
             self._drain.results.add(item)
         self._drain.wake_pump()
@@ -49,7 +49,7 @@ class Steps:
             now = self._shop.clocks.wall()
             item.delivery = replace(item.delivery, state=State.ACCEPTED, address=None, next_at=now, final_at=None)
 
-    def _do(self, effect: machine.Effect, item: Item, before: Delivery) -> None:
+    def _do(self, effect: machine.Effect, before: Delivery) -> None:
         match effect:
             case machine.HoldBucket(bucket, retry_after):
                 self._hold(bucket, retry_after)
