@@ -45,7 +45,6 @@ from notify.api import Api
 from notify.audit import Audit
 from notify.chores import ChoreBook
 from notify.delivery import Policy
-from notify.drain import Clocks, Workshop
 from notify.dry_run import DryRun
 from notify.errors import answer_errors
 from notify.evidence import EvidenceBook
@@ -56,6 +55,7 @@ from notify.prospects import Prospects, Side
 from notify.quota import Quota
 from notify.requests import Requests
 from notify.runner import Runner
+from notify.workshop import Clocks, Workshop
 from settings import ApiClient, Bot, Settings, load
 from storage import installations
 from storage.engine import Database

@@ -61,20 +61,6 @@ class Address:
     service_url: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ConversationReference:
-    """What a platform event or a sent message taught us about reaching one person."""
-
-    bot: BotId
-    channel: ChannelName
-    tenant: TenantId
-    user_id: str  # the person's key in the tenant: Entra object id, else `29:…`; Slack user id
-    channel_id: str  # Teams `29:…`; Slack user id
-    conversation_id: str | None
-    service_url: str | None
-    learned_at: float  # the platform's time of the event, epoch seconds
-
-
 class FaultClass(StrEnum):
     """What a platform's code means for the delivery that met it."""
 

@@ -36,9 +36,10 @@ from identity.answers import (
 )
 from identity.domains import Domains
 from identity.placement import Placement, place
-from storage import directory, installations, references
-from storage.directory import KnownPerson, Miss, Person
+from storage import directory, installations, misses, references
+from storage.directory import KnownPerson, Person
 from storage.engine import Database
+from storage.misses import Miss
 
 FRESH_SECONDS = 7 * 24 * 3600.0  # a stored person is asked for again after a week
 KEPT_SECONDS = 90 * 24 * 3600.0  # so long one is used unconfirmed where the platform cannot be asked
@@ -80,10 +81,10 @@ class Resolver:
             people = await directory.lookup(
                 tx, bot_id=lane.bot, channel=lane.channel, tenant_id=lane.tenant, addresses=addresses
             )
-            misses = await directory.find_misses(
+            missed = await misses.find(
                 tx, bot_id=lane.bot, channel=lane.channel, tenant_id=lane.tenant, addresses=addresses, now=now
             )
-        found: dict[str, Resolution] = {miss.email: _from_miss(miss, now) for miss in misses}
+        found: dict[str, Resolution] = {miss.email: _from_miss(miss, now) for miss in missed}
         grouped: dict[str, list[KnownPerson]] = defaultdict(list)
         for person in people:
             grouped[person.email].append(person)
@@ -200,7 +201,7 @@ class Resolver:
     async def _learn(self, lane: Lane, answers: Mapping[str, Judged]) -> dict[str, Resolution]:
         now = self._now()
         people = {email: answer for email, answer in answers.items() if isinstance(answer, Person)}
-        misses = [
+        missed = [
             (email, answer.reason)
             for email, answer in answers.items()
             if isinstance(answer, NoPerson) and answer.remember
@@ -228,12 +229,12 @@ class Resolver:
                 owners={email: person.user_id for email, person in people.items()},
             )
             await directory.disown(tx, bot_id=lane.bot, channel=lane.channel, tenant_id=lane.tenant, addresses=nobodys)
-            await directory.remember_misses(
+            await misses.remember(
                 tx,
                 bot_id=lane.bot,
                 channel=lane.channel,
                 tenant_id=lane.tenant,
-                reasons=misses,
+                reasons=missed,
                 now=now,
                 until=now + MISS_SECONDS,
             )

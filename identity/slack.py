@@ -22,7 +22,8 @@ from adapters.slack.people import EMAIL_SCOPE, Workspace, person_of
 from identity.answers import LookupFailed, NoPerson, PersonAnswer
 from identity.email import normal_form
 from identity.slack_listing import LIST, Progress, SlackListing
-from storage.directory import Mirror, Person
+from storage.directory import Person
+from storage.mirrors import Mirror
 
 LOOK_UP = "users.lookupByEmail"
 AT_ONCE = 8

@@ -22,9 +22,10 @@ from adapters.slack.installations import SLACK, Installed, SlackInstallations
 from adapters.slack.paging import OddCursor, Trail, next_cursor
 from adapters.slack.people import EMAIL_SCOPE, Workspace, person_of
 from identity.email import normal_form
-from storage import directory
-from storage.directory import Mirror, Person
+from storage import directory, mirrors
+from storage.directory import Person
 from storage.engine import Database
+from storage.mirrors import Mirror
 
 logger = logging.getLogger(__name__)
 
@@ -90,13 +91,13 @@ class SlackListing:
     async def begin(self, bot: BotId, tenant: TenantId) -> Progress:
         """A listing from the first page."""
         async with self._database.write() as tx:
-            number = await directory.begin_listing(tx, bot_id=bot, channel=SLACK, tenant_id=tenant)
+            number = await mirrors.begin_listing(tx, bot_id=bot, channel=SLACK, tenant_id=tenant)
         return Progress(number, self._clock())
 
     async def mirror(self, bot: BotId, tenant: TenantId) -> Mirror | None:
         """What is known of the workspace's size and of its last listing."""
         async with self._database.read() as tx:
-            return await directory.mirror(tx, bot_id=bot, channel=SLACK, tenant_id=tenant)
+            return await mirrors.get(tx, bot_id=bot, channel=SLACK, tenant_id=tenant)
 
     async def stored(self, bot: BotId, tenant: TenantId, addresses: Sequence[str]) -> dict[str, Person]:
         """Who the directory knows under these addresses, somebody active before somebody disabled."""
@@ -156,15 +157,15 @@ class SlackListing:
                 now=self._clock(),
                 forget_emails=tells_emails,
             )
-            await directory.listed(tx, **lane, listing=come.number, user_ids=list(unique))
-            known = await directory.mirror(tx, **lane) or Mirror(None, None, 0, 0)
+            await mirrors.listed(tx, **lane, listing=come.number, user_ids=list(unique))
+            known = await mirrors.get(tx, **lane) or Mirror(None, None, 0, 0)
             if come.cursor is None:
-                await directory.disable_unseen(tx, **lane, listing=come.number, source=LIST)
+                await mirrors.disable_unseen(tx, **lane, listing=come.number, source=LIST)
                 completed = max(known.completed, come.number)
                 state = Mirror(self._clock(), come.started, come.entries, come.limit, completed=completed)
             else:
                 state = replace(known, started_at=come.started, page_size=come.limit)
-            await directory.note_mirror(tx, **lane, state=state)
+            await mirrors.note(tx, **lane, state=state)
 
 
 class SlackDirectory:

@@ -10,7 +10,8 @@
     unconfirmed --late evidence--> sent          accepted, ready --deadline--> skipped
 
 Clock and randomness are arguments. What left for the wire and was not answered is `uncertain`, never `ready`: a
-repeat could be a second copy. Only evidence leads out of a final state.
+repeat could be a second copy. What a dead process left `sending` becomes so in one statement for the whole lane
+(`storage.deliveries.recover`), before anything else of it is looked at. Only evidence leads out of a final state.
 """
 
 from __future__ import annotations
@@ -122,11 +123,6 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessDied:
-    """Found `sending` by a successor: nobody knows whether it arrived."""
-
-
-@dataclass(frozen=True, slots=True)
 class Looked:
     """A look at the platform: the message's id when it was found, None when it was not there."""
 
@@ -171,7 +167,6 @@ Event = (
     | LookupPostponed
     | Intended
     | Answered
-    | ProcessDied
     | Looked
     | LookPostponed
     | CannotLook
@@ -237,9 +232,6 @@ def step(delivery: Delivery, event: Event, *, now: float, policy: Policy, jitter
         case Answered():
             _require(delivery, event, State.SENDING)
             return _answered(delivery, event.outcome, now, policy, jitter)
-        case ProcessDied():
-            _require(delivery, event, State.SENDING)
-            return Step(_uncertain(delivery, Verdict("no_clear_answer", "process_died"), now))
         case Looked():
             _require(delivery, event, State.UNCERTAIN)
             return _looked(delivery, event, now, policy)

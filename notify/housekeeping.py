@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 
 from adapters.base import ChannelName
-from storage import directory, failpoints, inbox, requests, used_tokens
+from storage import failpoints, inbox, misses, requests, used_tokens
 from storage.engine import UNAVAILABLE, Database, describe
 
 log = logging.getLogger("herald.housekeeping")
@@ -40,7 +40,7 @@ async def tidy(database: Database, *, retention_days: float, now: float) -> int:
             await inbox.forget_before(tx, now - seconds, channel=channel)
         await used_tokens.forget_before(tx, now)
         await requests.purge_answers(tx, now)
-        await directory.forget_misses(tx, now)
+        await misses.forget(tx, now)
     deleted = 0
     while True:
         async with database.write() as tx:

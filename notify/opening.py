@@ -18,10 +18,11 @@ from adapters.base import Address, Fault, FaultClass, NotSent, Refused
 from notify import delivery as machine
 from notify.delivery import State, Verdict
 from notify.item import Item
+from notify.workshop import Workshop
 from storage import failpoints
 
 if TYPE_CHECKING:
-    from notify.drain import Drain, Workshop
+    from notify.drain import Drain
     from notify.feed import Feed
 
 log = logging.getLogger("herald.drain")
@@ -108,11 +109,11 @@ class Openings:
             item.openings += 1
         if item.openings >= self._shop.policy.max_attempts:
             last = Verdict("gave_up", fault.code or fault.reason, fault.detail, fault.remedy)
-            self._drain.apply(item, machine.NotReachable(last))
+            self._drain.steps.apply(item, machine.NotReachable(last))
             return
         growing = machine.backoff(item.openings, self._shop.policy, self._shop.clocks.jitter())
         wait = max(retry_after or 0.0, growing)
-        self._drain.apply(item, machine.LookupPostponed(wait, replace(fault, klass=FaultClass.NOT_SENT)))
+        self._drain.steps.apply(item, machine.LookupPostponed(wait, replace(fault, klass=FaultClass.NOT_SENT)))
         self._feed.again(item)
 
 

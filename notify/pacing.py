@@ -16,7 +16,7 @@ Three nouns:
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -236,18 +236,6 @@ class FairQueue(Generic[T]):
             del self._callers[caller.name]
             self._left[caller.name] = caller.round
         return item
-
-    def count(self, request: str) -> int:
-        """How many items of one request wait."""
-        for caller in self._callers.values():
-            if request in caller.requests:
-                return len(caller.requests[request].items)
-        return 0
-
-    def drain(self) -> Iterator[T]:
-        """Take everything out, in fair order."""
-        while self._size:
-            yield self.pop()
 
     def _request(self, caller: str, request: str, size: int) -> _Request[T]:
         known = self._callers.get(caller)

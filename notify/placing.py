@@ -21,9 +21,10 @@ from notify.ledger import Move
 from notify.plan import Between, Go, Nowhere, Plan, Sighting, Stay
 from notify.tenants import Tenants
 from notify.texts import REASONS
+from notify.workshop import Workshop
 
 if TYPE_CHECKING:
-    from notify.drain import Drain, Workshop
+    from notify.drain import Drain
     from notify.feed import Feed
 
 NO_INSTALLATION_SECONDS = 60.0  # an install wakes the lane at once; this is the slow way
@@ -96,7 +97,7 @@ class Placing:
         item.trace.clear()
         self._drain.pause.begin(NO_INSTALLATION)
         waiting = replace(NO_INSTALLATION, klass=FaultClass.NOT_SENT)
-        self._drain.apply(item, machine.LookupPostponed(NO_INSTALLATION_SECONDS, waiting))
+        self._drain.steps.apply(item, machine.LookupPostponed(NO_INSTALLATION_SECONDS, waiting))
         self._feed.again(item)
 
     # ------------------------------------------------------------------ a tenant's lane
@@ -125,7 +126,7 @@ class Placing:
         """This tenant cannot reach the person; the next candidate is asked, the last one's answer is final."""
         plan = plans.read(item.row.candidates)
         if plan is None or verdict.reason not in plans.NOT_HERE:
-            self._drain.apply(item, machine.NotReachable(verdict))
+            self._drain.steps.apply(item, machine.NotReachable(verdict))
             return
         self._follow(item, plans.missing(plan, verdict.reason), verdict)
 
@@ -149,10 +150,10 @@ class Placing:
             case Between(tenants):
                 item.trace.conclude(TraceStep("tenants", f"found in {len(tenants)}: {', '.join(tenants)}"))
                 remedy = "" if self._tenants is None else self._tenants.choice(tenants)
-                self._drain.apply(item, machine.NotReachable(refusal("person_ambiguous", remedy)))
+                self._drain.steps.apply(item, machine.NotReachable(refusal("person_ambiguous", remedy)))
             case Nowhere(reason):
                 best = verdict if reason == verdict.reason else refusal(reason, "")
-                self._drain.apply(item, machine.NotReachable(best))
+                self._drain.steps.apply(item, machine.NotReachable(best))
             case _:
                 assert_never(step)
 

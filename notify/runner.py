@@ -15,11 +15,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from adapters.base import ENTRY, BotId, ChannelName, Lane, TenantId
-from notify.drain import Drain, Workshop
+from notify.drain import Drain
 from notify.forecast import Traffic
 from notify.ledger import CLAIM_SECONDS
 from notify.pacing import Pacer
 from notify.records import Progress
+from notify.workshop import Workshop
 from storage import failpoints, lanes, lifesign
 from storage.engine import UNAVAILABLE, Database, describe
 from storage.lifesign import LifeSign

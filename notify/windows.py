@@ -7,7 +7,7 @@ send of the longest span.
 
 from __future__ import annotations
 
-from collections import deque
+from array import array
 from collections.abc import Sequence
 
 MARGIN_SECONDS = 0.25  # the platform counts when a call arrives, which may be later for one and earlier for the next
@@ -20,7 +20,8 @@ class Windows:
     def __init__(self, limits: Sequence[tuple[float, int]]) -> None:
         self._limits = tuple(limits)
         self._longest = max((seconds for seconds, _ in limits), default=0.0) + MARGIN_SECONDS
-        self._sent: dict[str, deque[float]] = {}
+        # an hour of sending is 170 000 people with one send each: a bare number for these, an array from the second on
+        self._sent: dict[str, float | array[float]] = {}
         self._until_sweep = SWEEP_EVERY
 
     def __len__(self) -> int:
@@ -29,9 +30,7 @@ class Windows:
 
     def ready_at(self, conversation: str, now: float) -> float:
         """The first moment at which one more send fits into every span."""
-        sent = self._sent.get(conversation)
-        if sent is None:
-            return now
+        sent = _moments(self._sent.get(conversation))
         full = (sent[-most] + seconds + MARGIN_SECONDS for seconds, most in self._limits if len(sent) >= most)
         return max((now, *full))
 
@@ -39,10 +38,16 @@ class Windows:
         """One send is released now."""
         if not self._limits:
             return
-        sent = self._sent.setdefault(conversation, deque())
-        sent.append(now)
-        while sent[0] < now - self._longest:
-            sent.popleft()
+        sent = self._sent.get(conversation)
+        oldest = now - self._longest
+        if isinstance(sent, array):
+            sent.append(now)
+            while sent[0] < oldest:
+                sent.pop(0)
+        elif sent is None or sent < oldest:
+            self._sent[conversation] = now
+        else:
+            self._sent[conversation] = array("d", (sent, now))
         self._until_sweep -= 1
         if self._until_sweep <= 0:
             self._sweep(now)
@@ -50,10 +55,20 @@ class Windows:
     def went(self, conversation: str, count: int, now: float) -> None:
         """The `count` sends that were released last go on the wire only now: their intents had to be committed."""
         sent = self._sent.get(conversation)
-        if sent is not None:
+        if isinstance(sent, array):
             for place in range(1, min(count, len(sent)) + 1):
                 sent[-place] = max(sent[-place], now)
+        elif sent is not None and count > 0:
+            self._sent[conversation] = max(sent, now)
 
     def _sweep(self, now: float) -> None:
         self._until_sweep = SWEEP_EVERY
-        self._sent = {name: sent for name, sent in self._sent.items() if sent[-1] >= now - self._longest}
+        oldest = now - self._longest
+        self._sent = {name: sent for name, sent in self._sent.items() if _moments(sent)[-1] >= oldest}
+
+
+def _moments(sent: float | array[float] | None) -> Sequence[float]:
+    """When a conversation was sent to, the oldest first."""
+    if isinstance(sent, array):
+        return sent
+    return () if sent is None else (sent,)

@@ -237,7 +237,6 @@ _SENTENCES: Final = {
     "model_attributes_type": "must be an object",
     "bool_type": "must be true or false",
 }
-_UNION_MEMBERS: Final = frozenset({"str", "dict[str,any]"})
 
 
 def _structure(errors: Iterable[ErrorDetails]) -> Iterator[Problem]:

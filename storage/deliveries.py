@@ -125,13 +125,9 @@ async def load(
     return [QueuedRow(*tuple(row)) for row in rows.all()]
 
 
-async def in_state(
-    tx: AsyncConnection, key: Key, state: str, *, limit: int, due: float | None = None
-) -> list[QueuedRow]:
-    """Open deliveries of a lane in one state, oldest first; with `due` only those whose time has come."""
+async def in_state(tx: AsyncConnection, key: Key, state: str, *, limit: int) -> list[QueuedRow]:
+    """Open deliveries of a lane in one state, oldest first."""
     statement = select(*_QUEUED).where(_open(key), table.c.state == state).order_by(table.c.seq).limit(limit)
-    if due is not None:
-        statement = statement.where(table.c.next_at <= due)
     return [QueuedRow(*tuple(row)) for row in (await tx.execute(statement)).all()]
 
 
@@ -141,11 +137,6 @@ async def next_due(tx: AsyncConnection, key: Key, *, after: float) -> float | No
         await tx.execute(select(func.min(table.c.next_at)).where(_open(key), table.c.next_at > after))
     ).scalar_one_or_none()
     return found
-
-
-async def has_open(tx: AsyncConnection, key: Key) -> bool:
-    """Whether anything is left to do in the lane."""
-    return (await tx.execute(select(table.c.seq).where(_open(key)).limit(1))).first() is not None
 
 
 _HERE = table.c.tenant_id == bindparam("in_tenant")  # terms are counted per lane: a row of another lane is not ours
@@ -275,12 +266,6 @@ async def past_deadline(tx: AsyncConnection, key: Key, *, now: float, limit: int
         .limit(limit)
     )
     return [QueuedRow(*tuple(row)) for row in rows.all()]
-
-
-async def pending_by_request(tx: AsyncConnection, key: Key) -> dict[str, int]:
-    """How many deliveries each request still has in a lane."""
-    rows = await tx.execute(select(table.c.request_id, func.count()).where(_open(key)).group_by(table.c.request_id))
-    return {row[0]: row[1] for row in rows.all()}
 
 
 async def without_next_time(tx: AsyncConnection) -> int:

@@ -1,4 +1,4 @@
-"""The directory: our mirror of a tenant's people, their e-mails, and the e-mails known to belong to nobody."""
+"""The directory: our mirror of a tenant's people and their e-mails."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, delete, exists, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.ready import Ready
-from storage.tables import conversation_references, emails, mirrors, misses, people
+from storage.tables import conversation_references, emails, misses, people
 from storage.upsert import upsert
 
 LOOKUP_CHUNK = 500  # SQLite and PostgreSQL both plan an IN list of this size well
@@ -48,28 +47,6 @@ class KnownPerson:
     inactive_reason: str | None
     learned_at: float | None  # the platform's time
     reference_changed_at: float | None  # ours
-
-
-@dataclass(frozen=True, slots=True)
-class Miss:
-    """An e-mail that a tenant said belongs to nobody."""
-
-    tenant_id: str
-    email: str
-    reason: str
-    seen_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Mirror:
-    """How complete the mirror of a tenant is. `begun` and `completed` are numbers of listings, which count up."""
-
-    completed_at: float | None
-    started_at: float | None
-    members: int
-    page_size: int
-    begun: int = 0
-    completed: int = 0
 
 
 async def learn(
@@ -248,32 +225,6 @@ async def forget(tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: s
         )
 
 
-async def remember_misses(
-    tx: AsyncConnection,
-    *,
-    bot_id: str,
-    channel: str,
-    tenant_id: str,
-    reasons: Sequence[tuple[str, str]],
-    now: float,
-    until: float,
-) -> None:
-    """Remember (email, reason) pairs that a tenant does not know, until `until`."""
-    rows = [
-        {
-            "bot_id": bot_id,
-            "channel": channel,
-            "tenant_id": tenant_id,
-            "email": email,
-            "reason": reason,
-            "seen_at": now,
-            "until": until,
-        }
-        for email, reason in reasons
-    ]
-    await upsert(tx, misses, rows, update=("reason", "seen_at", "until"))
-
-
 async def lookup(
     tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str | None, addresses: Sequence[str]
 ) -> list[KnownPerson]:
@@ -321,116 +272,3 @@ def _known_people() -> Select[Any]:
 
 _KNOWN_ANYWHERE = _known_people()
 _KNOWN_HERE = _KNOWN_ANYWHERE.where(emails.c.tenant_id == bindparam("tenant_id"))
-
-
-async def find_misses(
-    tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str, addresses: Sequence[str], now: float
-) -> list[Miss]:
-    """The still valid misses among these e-mails."""
-    found: list[Miss] = []
-    for start in range(0, len(addresses), LOOKUP_CHUNK):
-        rows = await tx.execute(
-            select(misses.c.tenant_id, misses.c.email, misses.c.reason, misses.c.seen_at).where(
-                misses.c.bot_id == bot_id,
-                misses.c.channel == channel,
-                misses.c.tenant_id == tenant_id,
-                misses.c.until > now,
-                misses.c.email.in_(addresses[start : start + LOOKUP_CHUNK]),
-            )
-        )
-        found += [Miss(*row) for row in rows.all()]
-    return found
-
-
-async def forget_misses(tx: AsyncConnection, now: float) -> None:
-    """Delete the misses that are valid no longer."""
-    await tx.execute(delete(misses).where(misses.c.until <= now))
-
-
-async def mirror(tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str) -> Mirror | None:
-    """How complete the mirror of this tenant is; None if it was never listed."""
-    row = (
-        await tx.execute(
-            select(
-                mirrors.c.completed_at,
-                mirrors.c.started_at,
-                mirrors.c.members,
-                mirrors.c.page_size,
-                mirrors.c.begun,
-                mirrors.c.completed,
-            ).where(mirrors.c.bot_id == bot_id, mirrors.c.channel == channel, mirrors.c.tenant_id == tenant_id)
-        )
-    ).first()
-    return None if row is None else Mirror(*row)
-
-
-async def begin_listing(tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str) -> int:
-    """The number of a listing that begins now: greater than that of every listing of the tenant before it."""
-    insert = sqlite.insert(mirrors) if tx.dialect.name == "sqlite" else postgresql.insert(mirrors)
-    begun = await tx.execute(
-        insert.values(bot_id=bot_id, channel=channel, tenant_id=tenant_id, begun=1)
-        .on_conflict_do_update(index_elements=["bot_id", "channel", "tenant_id"], set_={"begun": mirrors.c.begun + 1})
-        .returning(mirrors.c.begun)
-    )
-    return int(begun.scalar_one())
-
-
-async def note_mirror(tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str, state: Mirror) -> None:
-    """Record how far a listing has come; `begun` is only written by `begin_listing`."""
-    await upsert(
-        tx,
-        mirrors,
-        [
-            {
-                "bot_id": bot_id,
-                "channel": channel,
-                "tenant_id": tenant_id,
-                "completed_at": state.completed_at,
-                "started_at": state.started_at,
-                "members": state.members,
-                "page_size": state.page_size,
-                "completed": state.completed,
-            }
-        ],
-        update=("completed_at", "started_at", "members", "page_size", "completed"),
-    )
-
-
-async def listed(
-    tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str, listing: int, user_ids: Sequence[str]
-) -> None:
-    """The listing of this number showed these people, whom `learn` has stored."""
-    for start in range(0, len(user_ids), LOOKUP_CHUNK):
-        await tx.execute(
-            update(people)
-            .where(
-                people.c.bot_id == bot_id,
-                people.c.channel == channel,
-                people.c.tenant_id == tenant_id,
-                people.c.user_id.in_(user_ids[start : start + LOOKUP_CHUNK]),
-                people.c.listing < listing,
-            )
-            .values(listing=listing)
-        )
-
-
-async def disable_unseen(
-    tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str, listing: int, source: str
-) -> int:
-    """After a full listing: whoever an earlier one showed, and neither this one nor a later, is gone.
-
-    Listings are told apart by their numbers. Clocks are set back, and those of two processes differ.
-    """
-    result = await tx.execute(
-        update(people)
-        .where(
-            people.c.bot_id == bot_id,
-            people.c.channel == channel,
-            people.c.tenant_id == tenant_id,
-            people.c.source == source,
-            people.c.listing < listing,
-            people.c.disabled.is_(False),
-        )
-        .values(disabled=True)
-    )
-    return result.rowcount

@@ -182,12 +182,6 @@ async def paused(tx: AsyncConnection, *, bot_id: str, channel: str | None = None
     return found
 
 
-async def get_pause(tx: AsyncConnection, key: Key) -> Pause | None:
-    """The pause of one lane, if it is held."""
-    row = (await tx.execute(select(table).where(_key(key)))).mappings().first()
-    return None if row is None else _pause(row)
-
-
 async def due(tx: AsyncConnection, now: float) -> Sequence[Key]:
     """Lanes with a delivery or a chore whose time has come."""
     columns = (deliveries.c.bot_id, deliveries.c.channel, deliveries.c.tenant_id)

@@ -127,17 +127,13 @@ _close = Ready(
 )
 
 
-async def count_results(
-    tx: AsyncConnection, results: Mapping[str, tuple[int, int]], *, now: float, touched: Sequence[str] = ()
-) -> list[str]:
+async def count_results(tx: AsyncConnection, results: Mapping[str, tuple[int, int]], *, now: float) -> list[str]:
     """Add (final, succeeded) counts to requests and close those that are complete; returns the ids closed now.
 
-    The counts are written in the transaction of the results they count, so they cannot disagree. `touched` moves
-    `changed_at` of further requests.
+    The counts are written in the transaction of the results they count, so they cannot disagree.
     """
     # in one order, so that two lanes which finish parts of the same requests do not wait for each other
     changes = [{"rid": key, "final": final, "ok": ok, "now": now} for key, (final, ok) in sorted(results.items())]
-    changes += [{"rid": key, "final": 0, "ok": 0, "now": now} for key in touched if key not in results]
     if not changes:
         return []
     await _count.run(tx, changes)

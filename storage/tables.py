@@ -141,16 +141,6 @@ deliveries = Table(
     ),
 )
 
-delivery_events = Table(
-    "delivery_events",
-    metadata,
-    Column("seq", KEY, primary_key=True, autoincrement=True),
-    Column("delivery_id", String(48), nullable=False, index=True),
-    Column("at", Double, nullable=False),
-    Column("kind", String(32), nullable=False),
-    Column("detail", Text, nullable=False),  # JSON
-)
-
 idempotency = Table(
     "idempotency",
     metadata,

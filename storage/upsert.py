@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, case
+from sqlalchemy import ColumnElement, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -23,18 +23,17 @@ async def upsert(
     rows: Sequence[Mapping[str, Any]],
     *,
     update: Sequence[str],
-    greatest: Sequence[str] = (),
     only_if: Condition | None = None,
 ) -> int:
     """Insert `rows`; where the primary key exists, set the `update` columns if `only_if` holds.
 
-    A column of `greatest` keeps what is stored where that is greater. With `update` empty an existing row is left
-    alone. All rows must have the same keys. `only_if` is a function of a module: its statement is made once. Returns
-    the number of rows inserted or changed for a single row, -1 where the driver cannot tell.
+    With `update` empty an existing row is left alone. All rows must have the same keys. `only_if` is a function of a
+    module: its statement is made once. Returns the number of rows inserted or changed for a single row, -1 where the
+    driver cannot tell.
     """
     if not rows:
         return 0
-    statement = _statement(tx.dialect.name, table, tuple(rows[0]), tuple(update), tuple(greatest), only_if)
+    statement = _statement(tx.dialect.name, table, tuple(rows[0]), tuple(update), only_if)
     return await statement.run(tx, rows)
 
 
@@ -44,7 +43,6 @@ def _statement(
     table: Table,
     columns: tuple[str, ...],
     update: tuple[str, ...],
-    greatest: tuple[str, ...],
     only_if: Condition | None,
 ) -> Ready:
     insert = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
@@ -53,11 +51,7 @@ def _statement(
         return Ready(insert.on_conflict_do_nothing(index_elements=keys), columns)
     statement = insert.on_conflict_do_update(
         index_elements=keys,
-        set_={name: insert.excluded[name] for name in update}
-        | {
-            name: case((table.c[name] > insert.excluded[name], table.c[name]), else_=insert.excluded[name])
-            for name in greatest
-        },
+        set_={name: insert.excluded[name] for name in update},
         where=None if only_if is None else only_if(insert.excluded),
     )
     return Ready(statement, columns)

@@ -23,7 +23,6 @@ from adapters.base import (
     MayNotLook,
     NotThere,
     SeenAs,
-    TenantId,
 )
 from adapters.ids import readable
 from adapters.slack import faults, limits
@@ -54,11 +53,6 @@ class SlackLooker:
     def __init__(self, client: SlackClient, installations: SlackInstallations) -> None:
         self._client = client
         self._installations = installations
-
-    async def may_look(self, bot: BotId, tenant: TenantId) -> bool:
-        """Whether the granted scopes let us look at everybody, people written to for the first time included."""
-        speaker = await self._installations.speaker(bot, tenant)
-        return isinstance(speaker, Installed) and {LOOK_SCOPE, OPEN_SCOPE} <= speaker.scopes
 
     async def __call__(self, bot: BotId, address: Address, delivery: DeliveryId, since: float, gate: Gate) -> Look:
         """Look for one delivery that went on the wire at `since` (epoch seconds), every call through the gate."""

@@ -1,8 +1,7 @@
 """Microsoft's documented limits as values, each with its page. Our own pace stays below them (config.TeamsPace).
 
 Sources: msteams-docs `bots/how-to/rate-limit.md` (connector), graph-docs `concepts/throttling-limits.md` and
-`concepts/json-batching.md` (Graph), learn.microsoft.com `microsoftteams/platform/bots/how-to/format-your-bot-messages`
-(size).
+`concepts/json-batching.md` (Graph).
 """
 
 from __future__ import annotations
@@ -14,9 +13,6 @@ REQUESTS_PER_SECOND: Final = 50.0
 
 THREAD_WINDOWS: Final = ((1, 7), (2, 8), (30, 60), (3600, 1800))
 """Sends into one conversation by one bot: (seconds, operations). One message each to many people never meets them."""
-
-MESSAGE_BYTES: Final = 100 * 1024
-"""About 100 KB of UTF-16 with mentions, without base64 images (format-your-bot-messages)."""
 
 ANSWER_SECONDS: Final = 10.0
 """The platform gives a bot up after 15 seconds (learn.microsoft.com `azure/bot-service/bot-builder-basics`)."""

@@ -102,10 +102,6 @@ class Apps:
         app = next(found, None)
         return app if app is not None and app.in_catalog else None
 
-    def by_manifest_id(self, manifest_id: str) -> App | None:
-        """The catalogue's app of this external id."""
-        return next((app for app in self._apps.values() if app.manifest_id == manifest_id and app.in_catalog), None)
-
     def remove(self, app_id: str) -> bool:
         """Delete the registration; tokens that were issued stay valid until they expire."""
         return self._apps.pop(app_id.lower(), None) is not None

@@ -6,6 +6,7 @@ import asyncio
 import sys
 import time
 
+from storage.lifesign import FORGETFUL_SECONDS
 from tests.crash.child import PATIENCE
 from tests.crash.judge import Scene, mixed_people, verdict
 from tests.harness.herald import ROOT, children
@@ -60,5 +61,6 @@ async def _past_the_databases_own_start(scene: Scene) -> None:
     if scene.database_url.startswith("sqlite"):
         return
     question = "SELECT extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float8 AS age"
-    while (await scene.query(question))[0]["age"] < 5.5:  # noqa: ASYNC110 - the database's clock is asked
-        await asyncio.sleep(0.2)
+    async with asyncio.timeout(PATIENCE):
+        while (await scene.query(question))[0]["age"] <= FORGETFUL_SECONDS:  # noqa: ASYNC110 - its clock is asked
+            await asyncio.sleep(0.05)

@@ -34,7 +34,6 @@ from notify.delivery import (
     OnUncertain,
     PauseLane,
     Policy,
-    ProcessDied,
     Resolved,
     State,
     Step,
@@ -69,7 +68,6 @@ EVENTS: dict[str, Event] = {
     "answered: unclear": Answered(Uncertain(UNCLEAR)),
     "answered: refused": Answered(Refused(BLOCKED)),
     "answered: stale": Answered(Refused(STALE)),
-    "process died": ProcessDied(),
     "looked: found": Looked("M1"),
     "looked: absent": Looked(None),
     "look postponed": LookPostponed(9.0),
@@ -93,7 +91,6 @@ answered: configuration   .          .          ready        .            .     
 answered: unclear         .          .          uncertain    .            .     .        .            .        .
 answered: refused         .          .          refused      .            .     .        .            .        .
 answered: stale           .          .          accepted     .            .     .        .            .        .
-process died              .          .          uncertain    .            .     .        .            .        .
 looked: found             .          .          .            sent         .     .        .            .        .
 looked: absent            .          .          .            uncertain    .     .        .            .        .
 look postponed            .          .          .            uncertain    .     .        .            .        .
@@ -303,12 +300,6 @@ class TestAnswers:
 
 
 class TestUncertain:
-    def test_process_died(self) -> None:
-        """What was in flight when its process died is in doubt, never ready."""
-        found = after(delivery(State.SENDING), ProcessDied()).delivery
-
-        assert (State.UNCERTAIN, Verdict("no_clear_answer", "process_died")) == (found.state, found.verdict)
-
     def test_found(self) -> None:
         """A message that is found on the platform is sent."""
         found = after(delivery(State.UNCERTAIN), Looked("M9")).delivery
@@ -433,7 +424,6 @@ _events: st.SearchStrategy[Event] = st.one_of(
     st.builds(LookupPostponed, st.floats(0.0, 3600.0), st.sampled_from([THROTTLED, UNREACHABLE, REVOKED])),
     st.just(Intended()),
     st.builds(Answered, _outcomes),
-    st.just(ProcessDied()),
     st.builds(Looked, st.sampled_from([None, "M1"])),
     st.builds(LookPostponed, st.floats(0.0, 3600.0)),
     st.just(EVENTS["cannot look"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from adapters.slack.limits import CHANNEL_WINDOWS
 from adapters.teams.limits import THREAD_WINDOWS
-from notify.windows import SWEEP_EVERY, Windows
+from notify.windows import MARGIN_SECONDS, SWEEP_EVERY, Windows
 
 LIMITS = [THREAD_WINDOWS, CHANNEL_WINDOWS]
 JITTER = 0.2  # a call arrives so much later than another one that left at the same moment
@@ -70,3 +71,33 @@ class TestWindows:
         windows.took("somebody", 4000.0)
 
         assert len(windows) == 1
+
+    @given(st.lists(st.tuples(st.sampled_from("ab"), st.floats(0.0, 4.0), st.booleans()), max_size=40))
+    def test_remembers_every_send(self, sends: list[tuple[str, float, bool]]) -> None:
+        """However few or many sends a conversation had, the answer is that of a full list of them."""
+        limits = ((2.0, 1), (5.0, 2), (8.0, 4))
+        windows, now, full = Windows(limits), 0.0, dict[str, list[float]](a=[], b=[])
+        for name, pause, late in sends:
+            now += pause
+            windows.took(name, now)
+            full[name].append(now)
+            if late:
+                now += 0.5
+                windows.went(name, 1, now)
+                full[name][-1] = now
+
+            for each, moments in full.items():
+                ends = [moments[-most] + seconds + MARGIN_SECONDS for seconds, most in limits if len(moments) >= most]
+                assert max((now, *ends)) == windows.ready_at(each, now)
+
+    def test_one_send_costs_little(self) -> None:
+        """An hour of different people is no burden: each costs a few words beside the name."""
+        people = [f"person {number}" for number in range(SWEEP_EVERY - 1)]
+        windows = Windows(THREAD_WINDOWS)
+        tracemalloc.start()
+        for number, person in enumerate(people):
+            windows.took(person, number / 48)
+        taken, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+        assert taken / len(people) < 150

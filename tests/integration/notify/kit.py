@@ -43,10 +43,11 @@ from identity.email import normal_form
 from identity.resolver import Resolver
 from notify.chores import ChoreBook
 from notify.delivery import Policy
-from notify.drain import Clocks, Drain, Workshop
+from notify.drain import Drain
 from notify.records import Entry, RequestRecord, Submission
 from notify.requests import Requests
 from notify.runner import Runner
+from notify.workshop import Clocks, Workshop
 from storage import deliveries as delivery_store
 from storage import directory, installations, lanes, references
 from storage import requests as request_store
@@ -329,7 +330,7 @@ class Server:
     async def pause(self, tenant: str = HOME) -> lanes.Pause | None:
         """The pause that stands in the lane's row."""
         async with self.database.read() as tx:
-            return await lanes.get_pause(tx, (BOT, str(self.platform.name), tenant))
+            return (await lanes.paused(tx, bot_id=BOT)).get((BOT, str(self.platform.name), tenant))
 
     async def install(self, *tenants: str) -> None:
         """The app is installed in these tenants."""

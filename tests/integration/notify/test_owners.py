@@ -113,7 +113,7 @@ class TestTerm:
                 await ledger.renew()
             await ledger.release()
             async with database.read() as tx:
-                assert await lanes.get_pause(tx, KEY) is None
+                assert await lanes.paused(tx, bot_id=KEY[0]) == {}
                 assert len(await lanes.owners(tx)) == 1
 
     async def test_a_result_does_not_depend_on_a_move(self, database: Database) -> None:
@@ -318,7 +318,9 @@ class TestTwoServers:
 
 
 class TestWithoutDatabase:
-    async def test_nothing_is_lost_and_nothing_doubled(self, database: Database, database_kind: str) -> None:
+    async def test_nothing_is_lost_and_nothing_doubled(
+        self, database: Database, database_kind: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
         """M03, M04: while the database cannot be written results wait; everybody gets exactly one message."""
         platform = Platform(pace=MethodPace(100.0, 1.0))
         async with impatient(), serving(database, platform) as server:
@@ -329,7 +331,7 @@ class TestWithoutDatabase:
                 await platform.called(count)
                 if database_kind == "sqlite":
                     async with locked(database):
-                        await asyncio.sleep(0.4)  # four times the busy timeout
+                        await met(caplog, times_met(caplog) + 1)
                 else:
                     await disconnect(database)
             (record,) = await server.closed(request)
@@ -338,7 +340,7 @@ class TestWithoutDatabase:
         assert Counter(each["state"] for each in found) == {"sent": 100}
         assert (record.succeeded, set(platform.mailbox.values())) == (100, {1})
 
-    async def test_reads_that_fail_lose_nobody(self, database: Database) -> None:
+    async def test_reads_that_fail_lose_nobody(self, database: Database, caplog: pytest.LogCaptureFixture) -> None:
         """A lane whose reads fail for a while (resolving, loading) takes everybody up afterwards."""
         people = People()
         people.add(HOME, *crowd(40))
@@ -356,7 +358,7 @@ class TestWithoutDatabase:
                 failing = False
                 request = await server.accept(crowd(40))
                 failing = True
-                await asyncio.sleep(1.2)  # longer than the drain waits between two tries
+                await met(caplog, times_met(caplog) + 2)
             finally:
                 event.remove(database.engine.sync_engine, "before_cursor_execute", fail)
             (record,) = await server.closed(request)
@@ -412,6 +414,20 @@ async def locked(database: Database) -> AsyncIterator[None]:
         outside.execute("BEGIN IMMEDIATE")
         yield
         outside.execute("ROLLBACK")
+
+
+def times_met(caplog: pytest.LogCaptureFixture) -> int:
+    """How often a part of the server has found the database away."""
+    return sum(getattr(entry, "action", "") == "database_unavailable" for entry in caplog.records)
+
+
+async def met(caplog: pytest.LogCaptureFixture, times: int) -> None:
+    """Wait until the server has found the database away so often."""
+
+    async def enough() -> bool:
+        return times_met(caplog) >= times
+
+    await until(enough, f"the database found away {times} times")
 
 
 @contextlib.asynccontextmanager

@@ -323,6 +323,10 @@ async def _stocked(server: Server, count: int) -> bool:
     return drain is not None and len(drain.feed.ready) >= count
 
 
+async def _sent(database: Database, request: str, count: int) -> bool:
+    return [each["state"] for each in await rows(database, request)].count("sent") >= count
+
+
 class TestQuiet:
     async def test_nothing_to_do_costs_nothing(self, database: Database) -> None:
         """When everything is sent the server leaves the database alone."""
@@ -331,18 +335,20 @@ class TestQuiet:
         async with serving(database, people=people) as server:
             await server.install(HOME)
             await server.closed(await server.accept(["ann@x.example"]))
-            await server.idle()
-            await asyncio.sleep(0.5)  # what follows the end of a drain
-            statements: list[str] = []
+            last = time.monotonic()
 
             def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-                statements.append(statement)
+                nonlocal last
+                if statement not in ("SELECT 1", "BEGIN"):
+                    last = time.monotonic()
+
+            async def quiet() -> bool:
+                return time.monotonic() - last >= 3.0
 
             event.listen(database.engine.sync_engine, "before_cursor_execute", note)
-            await asyncio.sleep(3.0)  # nothing may happen, and nothing can signal that
+            await server.idle()
+            await until(quiet, "the database left alone for three seconds")
             event.remove(database.engine.sync_engine, "before_cursor_execute", note)
-
-        assert [each for each in statements if each not in ("SELECT 1", "BEGIN")] == []
 
     async def test_waiting_for_the_pace_costs_nothing(self, database: Database) -> None:
         """A lane that may send only now and then sleeps in between: it hardly asks what time it is."""
@@ -350,9 +356,9 @@ class TestQuiet:
         async with serving(database, platform) as server:
             await server.install(HOME)
             await server.know(crowd(5))
-            await server.accept(crowd(5))
-            await platform.called(1)
-            await asyncio.sleep(1.0)  # its answer is written, the rest is stocked
+            request = await server.accept(crowd(5))
+            await until(lambda: _sent(database, request, 1), "the first answer is written")
+            await until(lambda: _stocked(server, 4), "the rest is stocked")
             before = server.wall.asked
             await asyncio.sleep(2.0)  # nothing may happen, and nothing can signal that
             turns = server.wall.asked - before

@@ -12,8 +12,8 @@ from adapters.slack.installations import DIRECTORY
 from identity.answers import PersonAnswer
 from identity.slack import LIST, LOOK_UP, SlackPeople
 from identity.slack_listing import SlackDirectory, SlackListing
-from storage import directory
-from storage.directory import Mirror
+from storage import directory, mirrors
+from storage.mirrors import Mirror
 from tests.integration.slack.kit import BOT, TEAM, Heard, OpenGate, SlackSide, StubSlack, user
 
 SLACK = ChannelName.SLACK
@@ -78,14 +78,14 @@ def workspace(stub: StubSlack, count: int, page: int = 1000, **of: dict[str, Any
 
 async def mirror(side: SlackSide) -> Mirror | None:
     async with side.database.read() as tx:
-        return await directory.mirror(tx, bot_id=BOT, channel=SLACK, tenant_id=TEAM)
+        return await mirrors.get(tx, bot_id=BOT, channel=SLACK, tenant_id=TEAM)
 
 
 async def was_listed(side: SlackSide, members: int) -> None:
     async with side.database.write() as tx:
-        number = await directory.begin_listing(tx, bot_id=BOT, channel=SLACK, tenant_id=TEAM)
+        number = await mirrors.begin_listing(tx, bot_id=BOT, channel=SLACK, tenant_id=TEAM)
         state = Mirror(side.clock() - 1, side.clock() - 2, members, 1000, completed=number)
-        await directory.note_mirror(tx, bot_id=BOT, channel=SLACK, tenant_id=TEAM, state=state)
+        await mirrors.note(tx, bot_id=BOT, channel=SLACK, tenant_id=TEAM, state=state)
 
 
 async def stored(side: SlackSide, address: str) -> list[tuple[str, bool, str]]:

@@ -182,12 +182,6 @@ class TestPermission:
         assert isinstance(answer, MayNotLook)
         assert needed in answer.remedy
         assert stub.heard == []
-        assert not await look.may_look(BOT, TEAM)
-
-    async def test_both_scopes_allow_it(self, side: SlackSide, look: SlackLooker) -> None:
-        """im:history and im:write."""
-        assert await look.may_look(BOT, TEAM)
-        assert not await look.may_look(BOT, TenantId("T0NOWHERE"))
 
     async def test_history_alone_is_enough_where_the_conversation_is_known(
         self, side: SlackSide, stub: StubSlack, look: SlackLooker

@@ -17,7 +17,8 @@ from adapters.slack.installations import DIRECTORY
 from identity.answers import LookupFailed, NoPerson
 from identity.slack import LIST, LOOK_UP
 from identity.slack_listing import Page
-from storage.directory import Mirror, Person
+from storage.directory import Person
+from storage.mirrors import Mirror
 from storage.tables import people as people_table
 from tests.integration.slack.kit import BOT, TEAM, Heard, SlackSide, StubSlack, user
 from tests.integration.slack.people_kit import (

@@ -5,10 +5,10 @@ from __future__ import annotations
 from sqlalchemy import func, select
 
 from notify.housekeeping import tidy
-from storage import chores, directory, inbox, installations, oauth_states
+from storage import chores, directory, inbox, installations, misses, oauth_states
 from storage.engine import Database
 from storage.installations import Installation
-from storage.tables import misses
+from storage.tables import misses as misses_table
 
 
 async def test_an_event_is_handled_once(database: Database) -> None:
@@ -102,7 +102,7 @@ async def test_a_thousand_people_keep_exactly_their_addresses(database: Database
 async def test_misses_are_forgotten_when_they_end(database: Database) -> None:
     """An e-mail that belonged to nobody is not kept longer than it is believed."""
     async with database.write() as tx:
-        await directory.remember_misses(
+        await misses.remember(
             tx,
             bot_id="b",
             channel="slack",
@@ -113,10 +113,10 @@ async def test_misses_are_forgotten_when_they_end(database: Database) -> None:
         )
     await tidy(database, retention_days=30.0, now=9.0)
     async with database.read() as tx:
-        early = await tx.scalar(select(func.count()).select_from(misses))
+        early = await tx.scalar(select(func.count()).select_from(misses_table))
     await tidy(database, retention_days=30.0, now=10.0)
     async with database.read() as tx:
-        late = await tx.scalar(select(func.count()).select_from(misses))
+        late = await tx.scalar(select(func.count()).select_from(misses_table))
 
     assert (1, 0) == (early, late)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from identity.slack import Plan, choose
-from storage.directory import Mirror
+from storage.mirrors import Mirror
 
 LOOK_UP, LIST, BOTH = Plan(True, False), Plan(False, True), Plan(True, True)
 
