@@ -166,7 +166,8 @@ class Feed:
         try:
             await self.resolving.resolve(batch)
         except UNAVAILABLE:
-            self._unresolved = [item for item in batch if item.delivery.state is State.ACCEPTED] + self._unresolved
+            open_ones = [item for item in batch if item.delivery.state is State.ACCEPTED and not item.unwritten]
+            self._unresolved = open_ones + self._unresolved  # what was moved is gone already
             raise
 
     async def _sleep(self) -> None:

@@ -199,7 +199,18 @@ async def disown(tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: s
 async def set_disabled(
     tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str, user_id: str, disabled: bool, now: float
 ) -> None:
-    """The platform told us that a person was deactivated or came back."""
+    """The platform told us that a person was deactivated, and counts for no domain any more, or came back."""
+    if disabled:
+        await tx.execute(
+            update(emails)
+            .where(
+                emails.c.bot_id == bot_id,
+                emails.c.channel == channel,
+                emails.c.tenant_id == tenant_id,
+                emails.c.user_id == user_id,
+            )
+            .values(domain=None)
+        )
     await tx.execute(
         update(people)
         .where(

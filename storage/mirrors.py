@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.directory import LOOKUP_CHUNK
+from storage.tables import emails, people
 from storage.tables import mirrors as table
-from storage.tables import people
 from storage.upsert import upsert
 
 
@@ -101,16 +101,23 @@ async def disable_unseen(
 
     Listings are told apart by their numbers. Clocks are set back, and those of two processes differ.
     """
-    result = await tx.execute(
-        update(people)
-        .where(
-            people.c.bot_id == bot_id,
-            people.c.channel == channel,
-            people.c.tenant_id == tenant_id,
-            people.c.source == source,
-            people.c.listing < listing,
-            people.c.disabled.is_(False),
-        )
-        .values(disabled=True)
+    unseen = and_(
+        people.c.bot_id == bot_id,
+        people.c.channel == channel,
+        people.c.tenant_id == tenant_id,
+        people.c.source == source,
+        people.c.listing < listing,
+        people.c.disabled.is_(False),
     )
+    await tx.execute(  # they count for no domain any more
+        update(emails)
+        .where(
+            emails.c.bot_id == bot_id,
+            emails.c.channel == channel,
+            emails.c.tenant_id == tenant_id,
+            emails.c.user_id.in_(select(people.c.user_id).where(unseen)),
+        )
+        .values(domain=None)
+    )
+    result = await tx.execute(update(people).where(unseen).values(disabled=True))
     return result.rowcount

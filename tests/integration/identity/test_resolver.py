@@ -22,7 +22,7 @@ from identity.answers import (
 )
 from identity.domains import MANY
 from identity.resolver import FRESH_SECONDS, KEPT_SECONDS, MARK_SECONDS, Resolver
-from storage import directory, installations, references
+from storage import directory, installations, mirrors, references
 from storage.directory import Person
 from storage.engine import Database
 from storage.installations import Installation
@@ -569,6 +569,21 @@ class TestPlacement:
         await desk.know("U1", "bob@x.example", kind="guest")
         await desk.know("U2", "eve@x.example")
         await desk.know("U2", "eve@x.example", disabled=True)
+
+        assert (await desk.resolver().choose_tenant(ENTRY, [ANN]))[ANN].home is None
+
+    @pytest.mark.parametrize("how", ["event", "listing"])
+    async def test_left(self, desk: Desk, how: str) -> None:
+        """Whoever an event or a listing says to be gone counts for no domain any more."""
+        await desk.install(HOME, ELSEWHERE)
+        await desk.know("U1", "bob@x.example")
+        lane = {"bot_id": BOT, "channel": "msteams", "tenant_id": HOME}
+        async with desk.database.write() as tx:
+            if how == "event":
+                await directory.set_disabled(tx, **lane, user_id="U1", disabled=True, now=desk.now)
+            else:
+                listing = await mirrors.begin_listing(tx, **lane)
+                await mirrors.disable_unseen(tx, **lane, listing=listing, source="install")
 
         assert (await desk.resolver().choose_tenant(ENTRY, [ANN]))[ANN].home is None
 
