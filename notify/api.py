@@ -35,6 +35,7 @@ MAX_BODY: Final = 8 * 1024 * 1024
 BODY_SECONDS: Final = 30.0
 LARGE_BODY: Final = 256 * 1024  # reading more than this JSON takes long enough to be noticed by other callers
 V1: Final = "v1"
+DRY_RUN: Final = "dryRun"
 NOT_INSTALLED_THERE: Final = Problem(
     "options.tenant",
     "the app is not installed there: install it, name another tenant, or leave the option out",
@@ -117,6 +118,7 @@ class Api:
     async def send(self, request: web.Request) -> web.Response:
         """`POST …/notify`: accept one message for up to 1000 people and answer at once."""
         client, bot = await self._admit(request)
+        _only(request, DRY_RUN)
         rehearsal = _is_dry_run(request)
         _require_json(request)
         key = _key(request)
@@ -153,6 +155,7 @@ class Api:
     async def explain(self, request: web.Request) -> web.Response:
         """`POST …/identities/explain`: how one person would be reached, or why not."""
         _, bot = await self._admit(request)
+        _only(request)
         _require_json(request)
         parsed = wire.parse_explain(await self._body(request), bot)
         if isinstance(parsed, tuple):
@@ -168,6 +171,7 @@ class Api:
     async def status(self, request: web.Request) -> web.Response:
         """`GET …/notify/status/{requestId}`: how every delivery of a request ended."""
         _, bot = await self._admit(request)
+        _only(request)
         request_id = request.match_info["request_id"]
         record = None
         if has_shape("ds", request_id):
@@ -237,11 +241,17 @@ async def expect(request: web.Request) -> web.Response | None:
     return None
 
 
+def _only(request: web.Request, *known: str) -> None:
+    problems = wire.unknown_names(request.query, known)
+    if problems:
+        raise errors.invalid_arguments([str(problem) for problem in problems])
+
+
 def _is_dry_run(request: web.Request) -> bool:
     """What is neither yes nor no is refused: taken for a no it would send for real."""
-    wish = request.query.get("dryRun", "false").lower()
-    if wish not in ("true", "false") or len(request.query.getall("dryRun", [])) > 1:
-        raise errors.invalid_arguments(["dryRun: must be true or false"])
+    wish = request.query.get(DRY_RUN, "false").lower()
+    if wish not in ("true", "false") or len(request.query.getall(DRY_RUN, [])) > 1:
+        raise errors.invalid_arguments([f"{DRY_RUN}: must be true or false"])
     return wish == "true"
 
 

@@ -162,6 +162,12 @@ def parse(raw: bytes, bot: Bot, *, max_identities: int = MAX_IDENTITIES) -> Call
     return Call(channel, body.identity_type, rendered.payload, entries, body.options)
 
 
+def unknown_names(query: Iterable[str], known: Sequence[str] = ()) -> tuple[Problem, ...]:
+    """The names of a query that the call does not know. A slip in `dryRun` would otherwise send for real."""
+    says = f"is not known here, only {' and '.join(known)}: remove it" if known else "is not known here: remove it"
+    return _bounded(Problem(f"?{_shown(name)}", says) for name in dict.fromkeys(query) if name not in known)
+
+
 # ── meaning ─────────────────────────────────────────────────────────────────────────────────────────────────
 def _channel(channel: str, bot: Bot) -> Iterator[Problem]:
     if channel not in bot.channels:
