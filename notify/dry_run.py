@@ -8,16 +8,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
 
 from adapters.base import ENTRY, ChannelName, Lane, TenantId
+from identity.answers import Resolution
 from notify import forecast
 from notify.forecast import Traffic, Work
-from notify.identities import INVALID, comparable
+from notify.identities import comparable
 from notify.lookups import LookUps
-from notify.prospects import Prospect, Prospects, Question, Side, Standing
-
-LOOK_UP_SECONDS: Final = 10.0
+from notify.prospects import ASK_AGAIN, Prospect, Prospects, Question, Side, Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,29 +71,14 @@ class DryRun:
 
     async def explain(self, question: Question, *, look_up: bool) -> Prospect:
         """How one person stands, with `look_up` after the platform was asked. Raises NotInstalled."""
-        (prospect,) = await self._prospects.read(question)
-        if not look_up or question.identity_type != "resolve" or prospect.reason == INVALID:
+        if not look_up:
+            (prospect,) = await self._prospects.read(question)
             return prospect
-        tenants = await self._prospects.tenants(question)
-        if not tenants.installed:
-            return prospect
-        lane = tenants.lane(question.tenant)
-        asked = list(tenants.installed) if lane.is_entry else [lane.tenant]
+        until, asked = self._look_ups.until(), dict[TenantId, Resolution | None]()
         email = comparable(question.identity_type, question.identities[0])
-        answers = await self._look_ups.ask(lane, asked, email, LOOK_UP_SECONDS)
-        (prospect,) = await self._prospects.read(question)
-        return prospect if prospect.standing is not Standing.NOT_LOOKED_UP else _unanswered(prospect, answers)
-
-
-def _unanswered(prospect: Prospect, answers: Mapping[TenantId, Mapping[str, Any] | None]) -> Prospect:
-    """Why nothing is known although the platform was asked: its own refusal, what stood in the way, or no time."""
-    said = [answer for answer in answers.values() if answer]
-    nobody = next((answer for answer in said if "nobody" in answer), None)
-    if nobody is not None and len(said) == len(answers):
-        return replace(
-            prospect, standing=Standing.UNREACHABLE, reason=nobody["nobody"], remedy=nobody["remedy"] or None
-        )
-    trouble = next((answer for answer in said if "reason" in answer), None)
-    if trouble is not None:
-        return replace(prospect, reason=trouble["reason"], remedy=trouble["remedy"] or None, code=trouble["code"])
-    return replace(prospect, remedy=f"No answer within {LOOK_UP_SECONDS:.0f} seconds: ask again.")
+        (prospect,) = await self._prospects.read(question, asked)
+        while prospect.ask and not self._look_ups.is_past(until):
+            lane = Lane(question.bot, question.channel, ENTRY)
+            asked |= await self._look_ups.ask(lane, prospect.ask, email, until)
+            (prospect,) = await self._prospects.read(question, asked)
+        return replace(prospect, remedy=ASK_AGAIN) if prospect.ask else prospect

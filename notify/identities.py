@@ -39,6 +39,8 @@ _SLACK_OBJECTS: Final = {
     "T": "a Slack workspace",
 }
 
+_OBJECT_ID: Final = re.compile(_GUID)
+
 Rules = Sequence[tuple[re.Pattern[str], str]]
 
 _NOT_OF_TEAMS: Final[Rules] = (
@@ -82,6 +84,11 @@ _NO_EMAIL: Final[Mapping[ChannelName, Rules]] = {
 def comparable(identity_type: str, original: str) -> str:
     """The form in which two identities are the same: an e-mail's normal form, or the trimmed opaque id."""
     return normal_form(original) if identity_type == "resolve" else original.strip()
+
+
+def is_object_id(user_id: str) -> bool:
+    """Whether Graph knows somebody by this id of Teams: `29:…` means nothing to it."""
+    return _OBJECT_ID.fullmatch(user_id) is not None
 
 
 def identity_problem(channel: ChannelName, identity_type: str, normal: str) -> str | None:

@@ -158,8 +158,8 @@ class TestOnePerson:
 
 
 class TestSeveralTenants:
-    async def test_both_are_asked(self, two: Two, pair: Platforms, channel: str) -> None:
-        """With lookUp every tenant is asked, and the person is found in theirs."""
+    async def test_found_in_theirs(self, two: Two, pair: Platforms, channel: str) -> None:
+        """With lookUp the person is found in their tenant."""
         async with two(channel) as herald:
             answer = await explain(herald, channel, pair.emails(1, 1)[0], lookUp=True)
 
