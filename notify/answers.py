@@ -13,7 +13,7 @@ from typing import Any, Final
 from notify import texts
 from notify.dry_run import Rehearsal
 from notify.ids import derived_id
-from notify.prospects import Prospect, Question
+from notify.prospects import Prospect, Question, Standing
 from notify.records import LogEntry, RequestRecord, RequestStatus
 from notify.trace import stored
 
@@ -129,19 +129,24 @@ def _prospect(prospect: Prospect) -> dict[str, Any]:
     same = None if prospect.same_as is None else f"identities[{prospect.same_as}]"
     return {
         "originalId": prospect.original,
-        "comments": texts.standing(prospect.standing, prospect.reason),
+        "comments": texts.standing(prospect.standing, prospect.reason, unseen=prospect.unseen),
         **_optional("channelId", prospect.channel_id),
         "details": {
             "outcome": prospect.standing.value,
             **_optional("reason", prospect.reason),
             **_optional("remedy", prospect.remedy or texts.remedy(prospect.reason)),
-            **_optional("who", texts.who(prospect.reason)),
+            **_optional("who", texts.who(_lack(prospect))),
             **_optional("code", prospect.code),
             **_optional("tenant", prospect.tenant),
             **_optional("duplicateOf", same),
             **_optional("trace", [_step(stored(step)) for step in prospect.trace]),
         },
     }
+
+
+def _lack(prospect: Prospect) -> str | None:
+    """The reason that stands, or may stand, in the way."""
+    return "app_not_installed" if prospect.standing is Standing.IF_INSTALLED else prospect.reason
 
 
 def percentage(record: RequestRecord) -> int:
@@ -213,9 +218,10 @@ def _entry_details(entry: LogEntry) -> dict[str, Any]:
 
 
 def _step(step: Mapping[str, Any]) -> dict[str, Any]:
+    age = step.get("age_seconds", step.get("age"))
     return {
         **_optional("source", step.get("source")),
-        **_optional("age", step.get("age_seconds", step.get("age"))),
+        **_optional("age", None if age is None else round(age, 1)),
         **_optional("result", step.get("result")),
         **_optional("code", step.get("code")),
         **_optional("tenant", step.get("tenant")),

@@ -26,7 +26,7 @@ from notify.identities import INVALID, comparable, identity_problem, is_object_i
 from notify.lookups import WAIT_SECONDS
 from notify.plan import Between, Go, Nowhere, Plan, Sighting, Stay
 from notify.tenants import Tenants
-from notify.texts import REASONS
+from notify.texts import INSTALL, REASONS
 from notify.trace import Trace
 from storage.engine import Database
 
@@ -268,7 +268,8 @@ def _reached(lane: Lane, side: Side, resolution: Found, trace: Iterable[TraceSte
     if side.pace.opens and address.conversation_id is None:
         installs = side.resolver.installs(lane.bot) and is_object_id(address.user_id)
         standing = Standing.WILL_BE_INSTALLED if installs else Standing.IF_INSTALLED
-    return Prospect("", standing, tuple(trace), tenant=lane.tenant, channel_id=address.channel_id)
+    remedy = INSTALL if standing is Standing.IF_INSTALLED else None
+    return Prospect("", standing, tuple(trace), None, remedy, tenant=lane.tenant, channel_id=address.channel_id)
 
 
 def _refused(reason: str, remedy: str, trace: Iterable[TraceStep], tenant: TenantId | None = None) -> Prospect:

@@ -119,6 +119,8 @@ def parse_explain(raw: bytes, bot: Bot) -> Explanation | tuple[Problem, ...]:
         return _bounded(_structure(error.errors(include_url=False, include_input=True)))
     channel = ChannelName(body.channel)
     found = [*_channel(body.channel, bot), *_pinned(channel, body.options)]
+    if body.look_up and body.identity_type == "donotresolve":
+        found.append(Problem("lookUp", "looks e-mail addresses up, and with donotresolve there is none: leave it out"))
     if "\x00" in body.identity:
         found.append(Problem("identity", "holds the character NUL, which no identity has: remove it"))
     if found:

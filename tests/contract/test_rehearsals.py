@@ -113,6 +113,7 @@ class TestExplain:
             ({"identity": "a\x00b"}, "identity"),
             ({"identities": ["a@x.example"]}, "identities"),
             ({"lookUp": "yes"}, "lookUp"),
+            ({"lookUp": True, "userIdentityType": "donotresolve"}, "lookUp"),
             ({"userIdentityType": "guess"}, "userIdentityType"),
             ({"options": []}, "options"),
             ({"options": {"onUncertain": "hold"}}, "options.onUncertain"),

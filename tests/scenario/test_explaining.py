@@ -81,6 +81,9 @@ class TestOnePerson:
         assert asked["channelId"] == known["channelId"]
         assert known["originalId"] == person.upper()
         assert await platforms.sends(channel) == 1
+        if expected != "reachable":
+            assert known["details"]["who"] == "admin"
+            assert "let Herald install it" in known["details"]["remedy"]
 
     async def test_sent_to(self, herald: Herald, platforms: Platforms, channel: str) -> None:
         """Somebody who was sent to is reachable, and the trace says from which source and how old it is."""
@@ -91,7 +94,8 @@ class TestOnePerson:
 
         assert outcome(answer) == "reachable"
         assert answer["comments"] == "Notification can be sent"
-        assert all(step["age"] < 60 for step in answer["details"]["trace"] if "age" in step)
+        ages = [step["age"] for step in answer["details"]["trace"] if "age" in step]
+        assert all(age < 60 and age == round(age, 1) for age in ages)
         assert any(step["source"].startswith("directory") for step in answer["details"]["trace"])
 
     @pytest.mark.parametrize(
@@ -120,12 +124,13 @@ class TestOnePerson:
         assert "display name" in answer["details"]["remedy"]
 
     async def test_by_id(self, herald: Herald, platforms: Platforms) -> None:
-        """A channel user id is used as it is."""
+        """A channel user id is used as it is, and the answer says that nobody checked it."""
         user = await platforms.slack_user(platforms.emails(1)[0])
         answer = await explain(herald, SLACK, user["id"], userIdentityType="donotresolve")
 
         assert outcome(answer) == "reachable"
         assert answer["channelId"] == user["id"]
+        assert "used as given" in answer["comments"]
 
     async def test_will_be_installed(self, platforms: Platforms, starting: Starting) -> None:
         """Where Herald may install the app it says that it will."""

@@ -232,3 +232,4 @@ class TestIds:
             found = await desk.explain(user, look_up=False, by_id=True)
 
         assert found.standing is standing
+        assert (found.remedy is not None) == (standing is Standing.IF_INSTALLED)
