@@ -19,10 +19,10 @@ from adapters.base import BotId
 from notify import errors, idempotency, wire
 from notify.answers import Answers
 from notify.auth import HEADER, Client, Door
-from notify.dry_run import Rehearsal
+from notify.dry_run import Outlook, Rehearsal
 from notify.errors import as_bytes, json_answer, literal_answer
 from notify.ids import derived_id, has_shape
-from notify.prospects import Prospect, Question
+from notify.prospects import Question
 from notify.quota import Quota
 from notify.records import IdempotencyKey, NotInstalled, RequestRecord, Submission, Submitter
 from notify.render import Problem
@@ -71,7 +71,7 @@ class DryRunDoor(Protocol):
     async def rehearse(self, question: Question, caller: str) -> Rehearsal:
         """How a send call with this audience would go. Raises NotInstalled."""
 
-    async def explain(self, question: Question, *, look_up: bool) -> Prospect:
+    async def explain(self, question: Question, *, look_up: bool) -> Outlook:
         """How one person stands. Raises NotInstalled."""
 
 
@@ -162,8 +162,8 @@ class Api:
             raise errors.invalid_arguments([str(problem) for problem in parsed])
         question = Question(bot.id, parsed.channel, parsed.identity_type, [parsed.identity], parsed.tenant)
         with _storage(), _pinned():
-            prospect = await self._dry_run.explain(question, look_up=parsed.look_up)
-        return json_answer(self._answers.explained(question, prospect))
+            outlook = await self._dry_run.explain(question, look_up=parsed.look_up)
+        return json_answer(self._answers.explained(question, outlook))
 
     def _first_answer(self, record: RequestRecord) -> bytes:
         return as_bytes(self._answers.sent(record))

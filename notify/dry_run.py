@@ -16,16 +16,29 @@ from notify.forecast import Traffic, Work
 from notify.identities import comparable
 from notify.lookups import LookUps
 from notify.prospects import ASK_AGAIN, Prospect, Prospects, Question, Side, Standing
+from notify.records import PausedLane
 
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """An audience as it stands: one prospect for each identity, and how long sending would take."""
+    """An audience as it stands: one prospect for each identity, and how long sending would take.
+
+    None: until somebody has seen to the `paused` lanes, which nobody can foresee.
+    """
 
     question: Question
     prospects: Sequence[Prospect]
-    seconds: float
+    seconds: float | None
     counts: Mapping[Standing, int]
+    paused: Sequence[PausedLane] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """One person as they stand, and the lanes that would hold a message to them."""
+
+    prospect: Prospect
+    paused: Sequence[PausedLane] = ()
 
 
 class DryRun:
@@ -52,7 +65,8 @@ class DryRun:
             lanes[each.tenant or ENTRY].append(each)
         seconds = [await self._seconds(question, caller, tenant, each) for tenant, each in lanes.items()]
         counts = Counter(each.standing for each in prospects)
-        return Rehearsal(question, prospects, max(seconds, default=0.0), counts)
+        paused = await self._prospects.paused(question, people)
+        return Rehearsal(question, prospects, None if paused else max(seconds, default=0.0), counts, paused)
 
     async def _seconds(self, question: Question, caller: str, tenant: TenantId, people: Sequence[Prospect]) -> float:
         side, stands = self._sides[question.channel], Counter(each.standing for each in people)
@@ -69,8 +83,12 @@ class DryRun:
         )
         return forecast.seconds(work, side.pace, self._traffic(lane))
 
-    async def explain(self, question: Question, *, look_up: bool) -> Prospect:
+    async def explain(self, question: Question, *, look_up: bool) -> Outlook:
         """How one person stands, with `look_up` after the platform was asked. Raises NotInstalled."""
+        prospect = await self._explain(question, look_up=look_up)
+        return Outlook(prospect, await self._prospects.paused(question, [prospect]))
+
+    async def _explain(self, question: Question, *, look_up: bool) -> Prospect:
         if not look_up:
             (prospect,) = await self._prospects.read(question)
             return prospect

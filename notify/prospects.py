@@ -17,14 +17,16 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, assert_never
 
-from adapters.base import BotId, ChannelName, ChannelPace, FaultClass, Lane, TenantId, TraceStep
+from adapters.base import ENTRY, BotId, ChannelName, ChannelPace, FaultClass, Lane, TenantId, TraceStep
 from identity.answers import Found, Later, Missing, Resolution
 from identity.placement import Placement
 from identity.resolver import Resolver
 from notify import plan as plans
+from notify.held import held_lanes
 from notify.identities import INVALID, comparable, identity_problem, is_object_id
 from notify.lookups import WAIT_SECONDS
 from notify.plan import Between, Go, Nowhere, Plan, Sighting, Stay
+from notify.records import PausedLane
 from notify.tenants import Tenants
 from notify.texts import INSTALL, REASONS
 from notify.trace import Trace
@@ -99,6 +101,13 @@ class Prospects:
         """Where the bot is installed."""
         async with self._database.read() as tx:
             return await Tenants.read(tx, question.bot, question.channel)
+
+    async def paused(self, question: Question, prospects: Iterable[Prospect]) -> list[PausedLane]:
+        """The lanes that hold up a message to these people."""
+        able = [each for each in prospects if each.standing is not Standing.UNREACHABLE]
+        needed = {tenant for each in able for tenant in (each.tenant or ENTRY, *each.ask)}
+        async with self._database.read() as tx:
+            return [lane for lane in await held_lanes(tx, question.bot, question.channel) if lane.tenant_id in needed]
 
     async def read(self, question: Question, asked: Asked | None = None) -> list[Prospect]:
         """One prospect for each identity, in their order. Raises NotInstalled for a named tenant without the app.

@@ -224,6 +224,24 @@ class TestAudience:
         assert 1.5 < record["details"]["estimatedSeconds"] < 2.5
         assert record["details"]["estimatedCompletion"] > record["createdOn"]
 
+    async def test_paused(self, platforms: Platforms, starting: Starting, channel: str) -> None:
+        """A lane that waits for somebody is shown as in a status record, and nobody can say how long it will take."""
+        person = platforms.emails(1)[0]
+        wrong = bot(msteams=teams_side(app_password="wrong"), slack=slack_side(bot_token="xoxb-wrong"))
+        body = {"userIdentityType": "donotresolve"}
+        user = "29:nobody" if channel == MSTEAMS else "U0NOBODY"
+        async with starting(platforms, wrong) as herald:
+            request = await herald.accept(text_body(channel, [user], **body))
+            paused = (await herald.until(request, lambda record: record["details"].get("paused")))["details"]["paused"]
+            record = await dry_run(herald, channel, [user, "@"], **body)
+            answer = await explain(herald, channel, user, **body)
+            nobody = await explain(herald, channel, person, **body)
+
+        assert record["details"]["paused"] == answer["details"]["paused"] == paused
+        assert "estimatedSeconds" not in record["details"]
+        assert "estimatedCompletion" not in record["details"]
+        assert "paused" not in nobody["details"]
+
     async def test_not_installed_there(self, herald: Herald) -> None:
         """A tenant without the app is refused like in a send call."""
         body = text_body(MSTEAMS, ["ann@x.example"], options={"tenant": tenant_id(7)})

@@ -49,7 +49,8 @@ class Desk:
     async def explain(self, identity: str = ANN, *, look_up: bool = True, by_id: bool = False) -> Prospect:
         """How one person stands."""
         kind = "donotresolve" if by_id else "resolve"
-        return await self.dry_run().explain(Question(BOT, self.server.platform.name, kind, [identity]), look_up=look_up)
+        question = Question(BOT, self.server.platform.name, kind, [identity])
+        return (await self.dry_run().explain(question, look_up=look_up)).prospect
 
 
 @asynccontextmanager
