@@ -16,9 +16,20 @@ from notify import lookups
 from notify.dry_run import DryRun
 from notify.lookups import LookUpChore, LookUps
 from notify.prospects import Prospect, Prospects, Question, Side, Standing
-from storage import directory
+from storage import chores, directory
 from storage.engine import Database
-from tests.integration.notify.kit import BOT, ELSEWHERE, HOME, REVOKED, UNREACHABLE, People, Platform, Server, crowd
+from tests.integration.notify.kit import (
+    BOT,
+    ELSEWHERE,
+    HOME,
+    REVOKED,
+    UNREACHABLE,
+    People,
+    Platform,
+    Server,
+    crowd,
+    soon,
+)
 from tests.integration.notify.kit import serving as served
 
 ANN = "ann@x.example"
@@ -208,6 +219,34 @@ class TestNoAnswer:
             found = await desk.explain(look_up=False)
 
         assert (found.standing, found.remedy) == (Standing.UNREACHABLE, "Switch it on.")
+
+
+class TestGivenUp:
+    async def test_nobody_waits(self, database: Database) -> None:
+        """A look-up that gets no turn ends when nobody can be waiting for it any more, and the row with it."""
+        people = People()
+        people.hold(HOME)
+        resolver = Resolver(database, people, clock=time.time)
+        chore = LookUpChore(resolver, seconds=0.2)
+        async with served(database, None, people, chores={lookups.KIND: chore}) as server:
+            await server.install(HOME)
+            async with database.write() as tx:
+                await chores.add(
+                    tx,
+                    bot_id=BOT,
+                    channel="slack",
+                    tenant_id=HOME,
+                    kind=lookups.KIND,
+                    key="left behind",
+                    detail={"email": ANN},
+                    at=lookups.FIRST,
+                )
+            server.runner.wake(server.lane())
+            await soon(people.held[HOME], "it was asked")
+            await server.idle()
+
+            async with database.read() as tx:
+                assert await chores.next_due(tx, bot_id=BOT, channel="slack", tenant_id=HOME) is None
 
 
 class TestIds:
