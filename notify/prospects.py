@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, assert_never
 
-from adapters.base import ENTRY, BotId, ChannelName, ChannelPace, FaultClass, Lane, TenantId, TraceStep
+from adapters.base import ENTRY, BotId, ChannelName, ChannelPace, Fault, FaultClass, Lane, TenantId, TraceStep
 from identity.answers import Found, Later, Missing, Resolution
 from identity.placement import Placement
 from identity.resolver import Resolver
@@ -220,19 +220,10 @@ class _Walk:
         step: Go | Between | Nowhere
         match resolution:
             case Later(_, fault):
-                gone = plan is not None and fault.klass is FaultClass.CONFIGURATION
-                other = plans.at_fault(plan, tenant) if plan is not None and gone else None
-                if other is None or (isinstance(other, Go) and other.later):  # a delivery waits for the fault to heal
-                    return Prospect(
-                        "",
-                        Standing.NOT_LOOKED_UP,
-                        tuple(trace),
-                        fault.reason,
-                        fault.remedy or None,
-                        fault.code or None,
-                        tenant,
-                    )
-                step, remedy = other, ""
+                passed = None if plan is None else _passed(plan, tenant, fault)
+                if passed is None:
+                    return _failed(fault, trace, tenant)
+                step, remedy = passed, ""
             case Found():
                 here = Sighting(tenant, resolution.talked_at, resolution.guest)
                 after = Stay() if plan is None else plans.found(plan, here, self.tenants.kin(tenant))
@@ -262,6 +253,19 @@ def _heard(answer: Resolution | None, known: Resolution | None) -> Resolution | 
         return answer
     failed = (NO_ANSWER,) if answer is None else answer.trace
     return replace(known, trace=(*failed, *known.trace))
+
+
+def _passed(plan: Plan, tenant: TenantId, fault: Fault) -> Go | Between | Nowhere | None:
+    """Where a delivery goes on that does not wait for a tenant's look-ups to be healed; None: it waits."""
+    if fault.klass is not FaultClass.CONFIGURATION:
+        return None
+    step = plans.at_fault(plan, tenant)
+    return None if isinstance(step, Go) and step.later else step
+
+
+def _failed(fault: Fault, trace: Iterable[TraceStep], tenant: TenantId) -> Prospect:
+    remedy, code = fault.remedy or None, fault.code or None
+    return Prospect("", Standing.NOT_LOOKED_UP, tuple(trace), fault.reason, remedy, code, tenant)
 
 
 def _by_id(lane: Lane, side: Side, found: Found) -> Prospect:
