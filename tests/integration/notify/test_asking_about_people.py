@@ -16,8 +16,9 @@ from notify import lookups
 from notify.dry_run import DryRun
 from notify.lookups import LookUpChore, LookUps
 from notify.prospects import Prospect, Prospects, Question, Side, Standing
-from storage import chores, directory
+from storage import chores, directory, installations
 from storage.engine import Database
+from storage.installations import Installation
 from tests.integration.notify.kit import (
     BOT,
     ELSEWHERE,
@@ -111,6 +112,21 @@ class TestWhoIsAsked:
         assert (found.standing, found.tenant) == (Standing.REACHABLE, THIRD)
         assert desk.people.asked[0] == (ELSEWHERE, ANN)
         assert sorted(desk.people.asked) == [(HOME, ANN), (ELSEWHERE, ANN), (THIRD, ANN)]
+
+    async def test_one_organisation(self, database: Database) -> None:
+        """Found in one workspace of an organisation, the others of it are not asked; not found there, they are."""
+        async with serving(database, THIRD) as desk:
+            desk.people.add(HOME, ANN)
+            async with database.write() as tx:
+                for tenant in (HOME, ELSEWHERE):
+                    await installations.save(tx, Installation(BOT, "slack", tenant, 2.0, "E1"), 2.0)
+            found = await desk.explain()
+            asked = sorted(tenant for tenant, _ in desk.people.asked)
+            nobody = await desk.explain("bob@x.example")
+
+        assert (found.standing, found.tenant, asked) == (Standing.REACHABLE, HOME, [HOME, THIRD])
+        assert nobody.standing is Standing.UNREACHABLE
+        assert {tenant for tenant, email in desk.people.asked if email != ANN} == {HOME, ELSEWHERE, THIRD}
 
     async def test_very_many(self, database: Database) -> None:
         """Forty tenants answer within the ten seconds that somebody waits, each asked once."""
