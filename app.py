@@ -245,7 +245,12 @@ def _shops(
             channel=channel,
             resolver=resolvers[name],
             looker=looker,
-            chores=ChoreBook(database, {**handlers, lookups.KIND: LookUpChore(resolvers[name])}, clock=CLOCKS.wall),
+            chores=ChoreBook(
+                database,
+                {**handlers, lookups.KIND: LookUpChore(resolvers[name])},
+                clock=CLOCKS.wall,
+                awaited=frozenset({lookups.KIND}),
+            ),
             policy=Policy(max_attempts=settings.delivery.max_attempts, settle_seconds=settings.delivery.settle_seconds),
             clocks=CLOCKS,
             wake=runner.wake,

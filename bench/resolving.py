@@ -125,6 +125,9 @@ class _Unasked:
 
     name = "nobody"
 
+    def unasked(self, _bot: BotId) -> None:
+        """It is not known to be switched off."""
+
     async def seconds(self, bot: BotId, tenant: TenantId, unknown: int) -> float:
         """Nobody is asked."""
         return 0.0

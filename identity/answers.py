@@ -91,6 +91,9 @@ class PeopleSource(Protocol):
 
     name: str
 
+    def unasked(self, bot: BotId) -> NotAsked | None:
+        """Why nobody is ever asked for this bot, where the settings say so."""
+
     def find(
         self, bot: BotId, tenant: TenantId, addresses: Sequence[str], gate: Gate
     ) -> AsyncIterator[Mapping[str, PersonAnswer]]:

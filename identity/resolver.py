@@ -94,6 +94,16 @@ class Resolver:
                 found[email] = resolution
         return found
 
+    async def foreseen(self, lane: Lane, addresses: Sequence[str]) -> dict[str, Resolution]:
+        """What a delivery would go by without a question to the platform; one that is absent would be looked up."""
+        found = await self.known(lane, addresses)
+        unasked = self._source.unasked(lane.bot)
+        if unasked is None:
+            return found
+        others = [address for address in addresses if address not in found]
+        kept = await self._kept(lane, others)
+        return found | {address: self._answer(lane, unasked, kept.get(address)) for address in others}
+
     async def _kept(self, lane: Lane, addresses: Sequence[str]) -> dict[str, Resolution]:
         """What is stored about people whom the platform cannot be asked about."""
         now = self._now()

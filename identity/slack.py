@@ -89,6 +89,9 @@ class SlackPeople:
         self._installations = installations
         self._listing = listing
 
+    def unasked(self, _bot: BotId) -> None:
+        """Slack is always asked."""
+
     async def find(
         self, bot: BotId, tenant: TenantId, addresses: Sequence[str], gate: Gate
     ) -> AsyncIterator[Mapping[str, PersonAnswer]]:

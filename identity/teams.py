@@ -133,14 +133,19 @@ class GraphPeople:
         self._timeout = timeout
         self._basic_until: dict[tuple[BotId, TenantId], float] = {}
 
+    def unasked(self, bot: BotId) -> NotAsked | None:
+        """Graph may be switched off for a bot."""
+        return None if self._bots.get(bot).app.graph else NotAsked(SWITCHED_OFF)
+
     async def find(
         self, bot: BotId, tenant: TenantId, addresses: Sequence[str], gate: Gate
     ) -> AsyncIterator[Mapping[str, PersonAnswer]]:
         """Look the addresses up, batch by batch."""
         wanted = list(dict.fromkeys(addresses))
-        if not self._bots.get(bot).app.graph:
+        unasked = self.unasked(bot)
+        if unasked is not None:
             if wanted:
-                yield dict.fromkeys(wanted, NotAsked(SWITCHED_OFF))
+                yield dict.fromkeys(wanted, unasked)
             return
         hopeless = {address: _nobody("person_not_found") for address in wanted if not looks_valid(address)}
         if hopeless:
@@ -165,7 +170,7 @@ class GraphPeople:
 
     async def seconds(self, bot: BotId, tenant: TenantId, unknown: int) -> float:
         """About how long looking so many addresses up takes: batches of full questions at the documented pace."""
-        if not self._bots.get(bot).app.graph:
+        if self.unasked(bot) is not None:
             return 0.0
         units = math.ceil(unknown / _RICH_ADDRESSES)
         return max(units - GRAPH_UNITS_PER_10_SECONDS, 0) / (GRAPH_UNITS_PER_10_SECONDS / 10.0)

@@ -6,15 +6,15 @@ client written for Kore never needs it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from notify import texts
-from notify.dry_run import Rehearsal
+from notify.dry_run import Outlook, Rehearsal
 from notify.ids import derived_id
-from notify.prospects import Prospect, Question
-from notify.records import LogEntry, RequestRecord, RequestStatus
+from notify.prospects import Prospect, Question, Standing
+from notify.records import LogEntry, PausedLane, RequestRecord, RequestStatus
 from notify.trace import stored
 
 JOB_TYPE: Final = "PROACTIVE_NOTIFICATIONS_API"
@@ -86,15 +86,17 @@ class Answers:
             "countOfDockStatuses": 1,
             "details": {
                 "outcomes": {standing.value: count for standing, count in sorted(rehearsal.counts.items())},
-                "estimatedSeconds": round(rehearsal.seconds, 1),
-                "estimatedCompletion": iso(now + rehearsal.seconds),
+                **_estimate(rehearsal.seconds, now),
+                **_optional("paused", _paused(rehearsal.paused)),
                 "sample": sample,
             },
         }
 
-    def explained(self, question: Question, prospect: Prospect) -> dict[str, Any]:
+    def explained(self, question: Question, outlook: Outlook) -> dict[str, Any]:
         """The answer to an explanation: one identity as it stands."""
-        return {"streamId": question.bot, "channel": question.channel.value, **_prospect(prospect)}
+        entry = _prospect(outlook.prospect)
+        details = {**entry["details"], **_optional("paused", _paused(outlook.paused))}
+        return {"streamId": question.bot, "channel": question.channel.value, **entry, "details": details}
 
     def _entry(self, record: RequestRecord, entry: LogEntry) -> dict[str, Any]:
         return {
@@ -129,19 +131,24 @@ def _prospect(prospect: Prospect) -> dict[str, Any]:
     same = None if prospect.same_as is None else f"identities[{prospect.same_as}]"
     return {
         "originalId": prospect.original,
-        "comments": texts.standing(prospect.standing, prospect.reason),
+        "comments": texts.standing(prospect.standing, prospect.reason, unseen=prospect.unseen),
         **_optional("channelId", prospect.channel_id),
         "details": {
             "outcome": prospect.standing.value,
             **_optional("reason", prospect.reason),
             **_optional("remedy", prospect.remedy or texts.remedy(prospect.reason)),
-            **_optional("who", texts.who(prospect.reason)),
+            **_optional("who", texts.who(_lack(prospect))),
             **_optional("code", prospect.code),
             **_optional("tenant", prospect.tenant),
             **_optional("duplicateOf", same),
             **_optional("trace", [_step(stored(step)) for step in prospect.trace]),
         },
     }
+
+
+def _lack(prospect: Prospect) -> str | None:
+    """The reason that stands, or may stand, in the way."""
+    return "app_not_installed" if prospect.standing is Standing.IF_INSTALLED else prospect.reason
 
 
 def percentage(record: RequestRecord) -> int:
@@ -184,19 +191,26 @@ def _lane_details(record: RequestRecord) -> Iterator[tuple[str, Any]]:
     if record.estimated_completion is not None:
         yield "estimatedCompletion", iso(record.estimated_completion)
     if record.paused:
-        yield (
-            "paused",
-            [
-                {
-                    "tenant": lane.tenant_id,
-                    "reason": lane.reason,
-                    "remedy": lane.remedy,
-                    **_optional("who", texts.who(lane.reason)),
-                    "since": iso(lane.since),
-                }
-                for lane in record.paused
-            ],
-        )
+        yield "paused", _paused(record.paused)
+
+
+def _paused(lanes: Iterable[PausedLane]) -> list[dict[str, Any]]:
+    return [
+        {
+            "tenant": lane.tenant_id,
+            "reason": lane.reason,
+            "remedy": lane.remedy,
+            **_optional("who", texts.who(lane.reason)),
+            "since": iso(lane.since),
+        }
+        for lane in lanes
+    ]
+
+
+def _estimate(seconds: float | None, now: float) -> dict[str, Any]:
+    if seconds is None:
+        return {}
+    return {"estimatedSeconds": round(seconds, 1), "estimatedCompletion": iso(now + seconds)}
 
 
 def _entry_details(entry: LogEntry) -> dict[str, Any]:
@@ -213,9 +227,10 @@ def _entry_details(entry: LogEntry) -> dict[str, Any]:
 
 
 def _step(step: Mapping[str, Any]) -> dict[str, Any]:
+    age = step.get("age_seconds", step.get("age"))
     return {
         **_optional("source", step.get("source")),
-        **_optional("age", step.get("age_seconds", step.get("age"))),
+        **_optional("age", None if age is None else round(age, 1)),
         **_optional("result", step.get("result")),
         **_optional("code", step.get("code")),
         **_optional("tenant", step.get("tenant")),

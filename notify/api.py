@@ -19,10 +19,10 @@ from adapters.base import BotId
 from notify import errors, idempotency, wire
 from notify.answers import Answers
 from notify.auth import HEADER, Client, Door
-from notify.dry_run import Rehearsal
+from notify.dry_run import Outlook, Rehearsal
 from notify.errors import as_bytes, json_answer, literal_answer
 from notify.ids import derived_id, has_shape
-from notify.prospects import Prospect, Question
+from notify.prospects import Question
 from notify.quota import Quota
 from notify.records import IdempotencyKey, NotInstalled, RequestRecord, Submission, Submitter
 from notify.render import Problem
@@ -35,6 +35,7 @@ MAX_BODY: Final = 8 * 1024 * 1024
 BODY_SECONDS: Final = 30.0
 LARGE_BODY: Final = 256 * 1024  # reading more than this JSON takes long enough to be noticed by other callers
 V1: Final = "v1"
+DRY_RUN: Final = "dryRun"
 NOT_INSTALLED_THERE: Final = Problem(
     "options.tenant",
     "the app is not installed there: install it, name another tenant, or leave the option out",
@@ -70,7 +71,7 @@ class DryRunDoor(Protocol):
     async def rehearse(self, question: Question, caller: str) -> Rehearsal:
         """How a send call with this audience would go. Raises NotInstalled."""
 
-    async def explain(self, question: Question, *, look_up: bool) -> Prospect:
+    async def explain(self, question: Question, *, look_up: bool) -> Outlook:
         """How one person stands. Raises NotInstalled."""
 
 
@@ -117,6 +118,7 @@ class Api:
     async def send(self, request: web.Request) -> web.Response:
         """`POST …/notify`: accept one message for up to 1000 people and answer at once."""
         client, bot = await self._admit(request)
+        _only(request, DRY_RUN)
         rehearsal = _is_dry_run(request)
         _require_json(request)
         key = _key(request)
@@ -153,14 +155,15 @@ class Api:
     async def explain(self, request: web.Request) -> web.Response:
         """`POST …/identities/explain`: how one person would be reached, or why not."""
         _, bot = await self._admit(request)
+        _only(request)
         _require_json(request)
         parsed = wire.parse_explain(await self._body(request), bot)
         if isinstance(parsed, tuple):
             raise errors.invalid_arguments([str(problem) for problem in parsed])
         question = Question(bot.id, parsed.channel, parsed.identity_type, [parsed.identity], parsed.tenant)
         with _storage(), _pinned():
-            prospect = await self._dry_run.explain(question, look_up=parsed.look_up)
-        return json_answer(self._answers.explained(question, prospect))
+            outlook = await self._dry_run.explain(question, look_up=parsed.look_up)
+        return json_answer(self._answers.explained(question, outlook))
 
     def _first_answer(self, record: RequestRecord) -> bytes:
         return as_bytes(self._answers.sent(record))
@@ -168,6 +171,7 @@ class Api:
     async def status(self, request: web.Request) -> web.Response:
         """`GET …/notify/status/{requestId}`: how every delivery of a request ended."""
         _, bot = await self._admit(request)
+        _only(request)
         request_id = request.match_info["request_id"]
         record = None
         if has_shape("ds", request_id):
@@ -237,11 +241,17 @@ async def expect(request: web.Request) -> web.Response | None:
     return None
 
 
+def _only(request: web.Request, *known: str) -> None:
+    problems = wire.unknown_names(request.query, known)
+    if problems:
+        raise errors.invalid_arguments([str(problem) for problem in problems])
+
+
 def _is_dry_run(request: web.Request) -> bool:
     """What is neither yes nor no is refused: taken for a no it would send for real."""
-    wish = request.query.get("dryRun", "false").lower()
-    if wish not in ("true", "false") or len(request.query.getall("dryRun", [])) > 1:
-        raise errors.invalid_arguments(["dryRun: must be true or false"])
+    wish = request.query.get(DRY_RUN, "false").lower()
+    if wish not in ("true", "false") or len(request.query.getall(DRY_RUN, [])) > 1:
+        raise errors.invalid_arguments([f"{DRY_RUN}: must be true or false"])
     return wish == "true"
 
 

@@ -8,26 +8,37 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
 
 from adapters.base import ENTRY, ChannelName, Lane, TenantId
+from identity.answers import Resolution
 from notify import forecast
 from notify.forecast import Traffic, Work
-from notify.identities import INVALID, comparable
+from notify.identities import comparable
 from notify.lookups import LookUps
-from notify.prospects import Prospect, Prospects, Question, Side, Standing
-
-LOOK_UP_SECONDS: Final = 10.0
+from notify.prospects import ASK_AGAIN, Prospect, Prospects, Question, Side, Standing
+from notify.records import PausedLane
 
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """An audience as it stands: one prospect for each identity, and how long sending would take."""
+    """An audience as it stands: one prospect for each identity, and how long sending would take.
+
+    None: until somebody has seen to the `paused` lanes, which nobody can foresee.
+    """
 
     question: Question
     prospects: Sequence[Prospect]
-    seconds: float
+    seconds: float | None
     counts: Mapping[Standing, int]
+    paused: Sequence[PausedLane] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """One person as they stand, and the lanes that would hold a message to them."""
+
+    prospect: Prospect
+    paused: Sequence[PausedLane] = ()
 
 
 class DryRun:
@@ -54,7 +65,8 @@ class DryRun:
             lanes[each.tenant or ENTRY].append(each)
         seconds = [await self._seconds(question, caller, tenant, each) for tenant, each in lanes.items()]
         counts = Counter(each.standing for each in prospects)
-        return Rehearsal(question, prospects, max(seconds, default=0.0), counts)
+        paused = await self._prospects.paused(question, people)
+        return Rehearsal(question, prospects, None if paused else max(seconds, default=0.0), counts, paused)
 
     async def _seconds(self, question: Question, caller: str, tenant: TenantId, people: Sequence[Prospect]) -> float:
         side, stands = self._sides[question.channel], Counter(each.standing for each in people)
@@ -71,31 +83,20 @@ class DryRun:
         )
         return forecast.seconds(work, side.pace, self._traffic(lane))
 
-    async def explain(self, question: Question, *, look_up: bool) -> Prospect:
+    async def explain(self, question: Question, *, look_up: bool) -> Outlook:
         """How one person stands, with `look_up` after the platform was asked. Raises NotInstalled."""
-        (prospect,) = await self._prospects.read(question)
-        if not look_up or question.identity_type != "resolve" or prospect.reason == INVALID:
+        prospect = await self._explain(question, look_up=look_up)
+        return Outlook(prospect, await self._prospects.paused(question, [prospect]))
+
+    async def _explain(self, question: Question, *, look_up: bool) -> Prospect:
+        if not look_up:
+            (prospect,) = await self._prospects.read(question)
             return prospect
-        tenants = await self._prospects.tenants(question)
-        if not tenants.installed:
-            return prospect
-        lane = tenants.lane(question.tenant)
-        asked = list(tenants.installed) if lane.is_entry else [lane.tenant]
+        until, asked = self._look_ups.until(), dict[TenantId, Resolution | None]()
         email = comparable(question.identity_type, question.identities[0])
-        answers = await self._look_ups.ask(lane, asked, email, LOOK_UP_SECONDS)
-        (prospect,) = await self._prospects.read(question)
-        return prospect if prospect.standing is not Standing.NOT_LOOKED_UP else _unanswered(prospect, answers)
-
-
-def _unanswered(prospect: Prospect, answers: Mapping[TenantId, Mapping[str, Any] | None]) -> Prospect:
-    """Why nothing is known although the platform was asked: its own refusal, what stood in the way, or no time."""
-    said = [answer for answer in answers.values() if answer]
-    nobody = next((answer for answer in said if "nobody" in answer), None)
-    if nobody is not None and len(said) == len(answers):
-        return replace(
-            prospect, standing=Standing.UNREACHABLE, reason=nobody["nobody"], remedy=nobody["remedy"] or None
-        )
-    trouble = next((answer for answer in said if "reason" in answer), None)
-    if trouble is not None:
-        return replace(prospect, reason=trouble["reason"], remedy=trouble["remedy"] or None, code=trouble["code"])
-    return replace(prospect, remedy=f"No answer within {LOOK_UP_SECONDS:.0f} seconds: ask again.")
+        (prospect,) = await self._prospects.read(question, asked)
+        while prospect.ask and not self._look_ups.is_past(until):
+            lane = Lane(question.bot, question.channel, ENTRY)
+            asked |= await self._look_ups.ask(lane, prospect.ask, email, until)
+            (prospect,) = await self._prospects.read(question, asked)
+        return replace(prospect, remedy=ASK_AGAIN) if prospect.ask else prospect

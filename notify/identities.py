@@ -39,6 +39,8 @@ _SLACK_OBJECTS: Final = {
     "T": "a Slack workspace",
 }
 
+_OBJECT_ID: Final = re.compile(_GUID)
+
 Rules = Sequence[tuple[re.Pattern[str], str]]
 
 _NOT_OF_TEAMS: Final[Rules] = (
@@ -88,6 +90,11 @@ def comparable(identity_type: str, original: str) -> str:
         return normal_form(original)
     trimmed = original.strip()
     return trimmed.lower() if re.fullmatch(_GUID, trimmed) else trimmed
+
+
+def is_object_id(user_id: str) -> bool:
+    """Whether Graph knows somebody by this id of Teams: `29:…` means nothing to it."""
+    return _OBJECT_ID.fullmatch(user_id) is not None
 
 
 def identity_problem(channel: ChannelName, identity_type: str, normal: str) -> str | None:

@@ -16,6 +16,7 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.base import BotId, ChannelName, Lane
+from notify.held import held_lanes
 from notify.idempotency import KeyReused, Turnstile
 from notify.ids import new_id
 from notify.records import (
@@ -30,7 +31,7 @@ from notify.records import (
     Submitter,
 )
 from notify.tenants import Tenants
-from storage import failpoints, lanes
+from storage import failpoints
 from storage import requests as store
 from storage.engine import Database
 
@@ -172,15 +173,11 @@ class Requests:
 
     @staticmethod
     async def _paused(tx: AsyncConnection, row: store.RequestRow) -> Sequence[PausedLane]:
-        held = await lanes.paused(tx, bot_id=row.bot_id, channel=row.channel)
+        held = await held_lanes(tx, row.bot_id, row.channel)
         if not held:
             return ()
         tenants = {tenant for tenant, _ in await store.open_lanes(tx, row.id)}
-        return [
-            PausedLane(tenant_id=key[2], reason=pause.reason, remedy=pause.remedy, since=pause.paused_at)
-            for key, pause in held.items()
-            if key[2] in tenants
-        ]
+        return [lane for lane in held if lane.tenant_id in tenants]
 
 
 async def _stored(tx: AsyncConnection, by: Submitter, key: IdempotencyKey, now: float) -> bytes | None:

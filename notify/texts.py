@@ -205,11 +205,15 @@ _STANDINGS: Final = {
     "reachable_if_installed": "Notification can be sent if the app is installed for the person",
     "not_looked_up": "The person has not been looked up yet",
 }
+UNSEEN: Final = "The user id is used as given: whether somebody has it, and can be reached, shows when it is sent to"
+INSTALL: Final = (
+    "Install the app for this person, best by an app setup policy of the Teams administrator, or let Herald install it."
+)
 
 
-def standing(value: str, reason: str | None) -> str:
-    """The comment of an identity before anything is sent."""
-    return _STANDINGS.get(value) or comment("refused", reason)
+def standing(value: str, reason: str | None, *, unseen: bool = False) -> str:
+    """The comment of an identity before anything is sent; `unseen`: of a user id that nobody has checked."""
+    return UNSEEN if unseen else _STANDINGS.get(value) or comment("refused", reason)
 
 
 def remedy(reason: str | None) -> str | None:

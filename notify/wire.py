@@ -119,6 +119,8 @@ def parse_explain(raw: bytes, bot: Bot) -> Explanation | tuple[Problem, ...]:
         return _bounded(_structure(error.errors(include_url=False, include_input=True)))
     channel = ChannelName(body.channel)
     found = [*_channel(body.channel, bot), *_pinned(channel, body.options)]
+    if body.look_up and body.identity_type == "donotresolve":
+        found.append(Problem("lookUp", "looks e-mail addresses up, and with donotresolve there is none: leave it out"))
     if "\x00" in body.identity:
         found.append(Problem("identity", "holds the character NUL, which no identity has: remove it"))
     if found:
@@ -160,6 +162,12 @@ def parse(raw: bytes, bot: Bot, *, max_identities: int = MAX_IDENTITIES) -> Call
         return _bounded(found)
     entries = [Entry(original, comparable(body.identity_type, original)) for original in body.identities]
     return Call(channel, body.identity_type, rendered.payload, entries, body.options)
+
+
+def unknown_names(query: Iterable[str], known: Sequence[str] = ()) -> tuple[Problem, ...]:
+    """The names of a query that the call does not know. A slip in `dryRun` would otherwise send for real."""
+    says = f"is not known here, only {' and '.join(known)}: remove it" if known else "is not known here: remove it"
+    return _bounded(Problem(f"?{_shown(name)}", says) for name in dict.fromkeys(query) if name not in known)
 
 
 # ── meaning ─────────────────────────────────────────────────────────────────────────────────────────────────

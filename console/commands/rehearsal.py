@@ -12,20 +12,40 @@ from rich.text import Text
 from console.commands.api import as_object, as_text
 
 READY = ("reachable", "will_be_installed")
+EXIT_CODE_HELP = "With --dry-run: 0 nobody is known to be unreachable, 1 somebody is, 2 everybody is."
 
 
 def show_rehearsal(record: Mapping[str, Any], console: Console) -> None:
     """Print each identity and one line of summary; server text is printed, never interpreted."""
-    table = Table("Identity", "Outcome", "Reason", "What to do")
+    table = Table()
+    for heading in ("Identity", "Outcome", "Reason", "Who", "What to do"):
+        table.add_column(heading, overflow="fold")  # nothing is cut: one can read who is meant
     logs = record.get("statusLogs")
     for log in (as_object(each) for each in (logs if isinstance(logs, list) else [])):
         details = as_object(log.get("details"))
         outcome = as_text(details.get("outcome"))
         style = "green" if outcome in READY else "red" if outcome == "unreachable" else "yellow"
-        reason, remedy = as_text(details.get("reason")), as_text(details.get("remedy"))
-        table.add_row(Text(as_text(log.get("originalId"))), Text(outcome, style=style), Text(reason), Text(remedy))
+        more = [Text(as_text(details.get(name))) for name in ("reason", "who", "remedy")]
+        table.add_row(Text(as_text(log.get("originalId"))), Text(outcome, style=style), *more)
     console.print(table)
     details = as_object(record.get("details"))
     counts = ", ".join(f"{count} {outcome}" for outcome, count in as_object(details.get("outcomes")).items())
-    seconds = as_text(details.get("estimatedSeconds"))
-    console.print(Text(f"DRY RUN, nothing was sent: {as_text(counts)}; sending would take about {seconds} s"))
+    console.print(Text(f"DRY RUN, nothing was sent: {as_text(counts)}; {_time(details)}"))
+
+
+def _time(details: Mapping[str, Any]) -> str:
+    """How long it would take, or what must be seen to first."""
+    paused = details.get("paused")
+    lanes = [as_object(each) for each in paused] if isinstance(paused, list) else []
+    if lanes:
+        return "paused: " + "; ".join(as_text(f"{lane.get('reason')}: {lane.get('remedy')}") for lane in lanes)
+    return f"sending would take about {as_text(details.get('estimatedSeconds'))} s"
+
+
+def exit_code(record: Mapping[str, Any]) -> int:
+    """0, 1 or 2 for nobody, somebody or everybody who is known to be unreachable."""
+    outcomes = as_object(as_object(record.get("details")).get("outcomes"))
+    unreachable = outcomes.get("unreachable", 0)
+    if not unreachable:
+        return 0
+    return 2 if len(outcomes) == 1 else 1

@@ -10,11 +10,12 @@ from rich.console import Console
 
 from console.commands.api import Access, Caller, Record, access_options, find_access, run
 from console.commands.progress import EXIT_CODE_HELP, exit_with, follow, show
-from console.commands.rehearsal import show_rehearsal
+from console.commands.rehearsal import EXIT_CODE_HELP as REHEARSAL_HELP
+from console.commands.rehearsal import exit_code, show_rehearsal
 from console.commands.tools import Tools, config_option
 
 
-@click.command(epilog=f"{EXIT_CODE_HELP} Without --watch an accepted request ends with 0.")
+@click.command(epilog=f"{EXIT_CODE_HELP} Without --watch an accepted request ends with 0. {REHEARSAL_HELP}")
 @access_options
 @config_option
 @click.option("--channel", type=click.Choice(["msteams", "slack"]), required=True)
@@ -64,8 +65,9 @@ def send(
         tools, config, url=url, bot=bot, token=token, client_id=client_id, private_key=private_key
     )  # fmt: skip
     if dry_run:
-        show_rehearsal(run(_rehearse(access, body)), Console())
-        return
+        rehearsal = run(_rehearse(access, body))
+        show_rehearsal(rehearsal, Console())
+        click.get_current_context().exit(exit_code(rehearsal))
     record = run(_send(access, body, idempotency_key, watch))
     if watch:
         show(record, Console())

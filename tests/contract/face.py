@@ -15,7 +15,7 @@ from aiohttp import web
 from adapters.base import BotId, ChannelName
 from notify.api import Api, RequestsDoor
 from notify.auth import PROACTIVE_SCOPE, Client, Door, Key
-from notify.dry_run import Rehearsal
+from notify.dry_run import Outlook, Rehearsal
 from notify.errors import answer_errors
 from notify.health import health_routes
 from notify.ids import new_id
@@ -187,9 +187,9 @@ class RehearsalsInMemory:
         prospects = [Prospect(each, Standing.REACHABLE) for each in question.identities]
         return Rehearsal(question, prospects, 0.0, {Standing.REACHABLE: len(prospects)})
 
-    async def explain(self, question: Question, *, look_up: bool) -> Prospect:
+    async def explain(self, question: Question, *, look_up: bool) -> Outlook:
         """The one."""
-        return Prospect(question.identities[0], Standing.REACHABLE)
+        return Outlook(Prospect(question.identities[0], Standing.REACHABLE))
 
 
 @asynccontextmanager

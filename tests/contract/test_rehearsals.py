@@ -71,6 +71,24 @@ class TestDryRun:
         assert names(answer, "dryRun")
         assert face.requests.submissions == []
 
+    @pytest.mark.parametrize("name", ["dryrun", "DryRun", "dry_run", "dryRun%20", "tenant", ""])
+    async def test_slip_of_the_name(self, face: Face, name: str) -> None:
+        """A name that the call does not know is refused, with or without the right one: no slip sends for real."""
+        answer = await dry_run(face, body(), f"{name}=true")
+        beside = await dry_run(face, body(), f"dryRun=true&{name}=true")
+
+        assert answer.refusal[:2] == beside.refusal[:2] == (412, 412)
+        assert names(answer, f"?{name.replace('%20', ' ')}")
+        assert "dryRun" in answer.messages[1]
+        assert face.requests.submissions == []
+
+    async def test_many_names(self, face: Face) -> None:
+        """Of very many names the first are named and the rest is counted."""
+        answer = await dry_run(face, body(), "&".join(f"n{number}=1" for number in range(200)))
+
+        assert len(answer.messages) == 22
+        assert "180 more" in answer.messages[-1]
+
     async def test_false(self, face: Face) -> None:
         """dryRun=false sends."""
         assert (await dry_run(face, body(), "dryRun=FALSE")).json["status"] == "IN_PROGRESS"
@@ -95,6 +113,7 @@ class TestExplain:
             ({"identity": "a\x00b"}, "identity"),
             ({"identities": ["a@x.example"]}, "identities"),
             ({"lookUp": "yes"}, "lookUp"),
+            ({"lookUp": True, "userIdentityType": "donotresolve"}, "lookUp"),
             ({"userIdentityType": "guess"}, "userIdentityType"),
             ({"options": []}, "options"),
             ({"options": {"onUncertain": "hold"}}, "options.onUncertain"),
@@ -114,6 +133,16 @@ class TestExplain:
         answer = await face.explain({"channel": "msteams", "identity": "ann@x.example"}, bot=SLACK_ONLY)
 
         assert names(answer, "channel")
+
+    async def test_query(self, face: Face) -> None:
+        """Names in the query are refused here and by the status call: they know none."""
+        path = f"/api/public/bot/{BOT}/identities/explain?lookUp=true"
+        question = {"channel": "slack", "identity": "ann@x.example"}
+        answer = await face.call("POST", path, json=question, headers={"auth": face.auth})
+        request = (await face.send()).json["_id"]
+
+        assert names(answer, "?lookUp")
+        assert names(await face.status(f"{request}?verbose=1"), "?verbose")
 
     async def test_get(self, face: Face) -> None:
         """Only POST explains: no e-mail stands in an address."""

@@ -81,6 +81,9 @@ class TestOnePerson:
         assert asked["channelId"] == known["channelId"]
         assert known["originalId"] == person.upper()
         assert await platforms.sends(channel) == 1
+        if expected != "reachable":
+            assert known["details"]["who"] == "admin"
+            assert "let Herald install it" in known["details"]["remedy"]
 
     async def test_sent_to(self, herald: Herald, platforms: Platforms, channel: str) -> None:
         """Somebody who was sent to is reachable, and the trace says from which source and how old it is."""
@@ -91,7 +94,8 @@ class TestOnePerson:
 
         assert outcome(answer) == "reachable"
         assert answer["comments"] == "Notification can be sent"
-        assert all(step["age"] < 60 for step in answer["details"]["trace"] if "age" in step)
+        ages = [step["age"] for step in answer["details"]["trace"] if "age" in step]
+        assert all(age < 60 and age == round(age, 1) for age in ages)
         assert any(step["source"].startswith("directory") for step in answer["details"]["trace"])
 
     @pytest.mark.parametrize(
@@ -120,12 +124,13 @@ class TestOnePerson:
         assert "display name" in answer["details"]["remedy"]
 
     async def test_by_id(self, herald: Herald, platforms: Platforms) -> None:
-        """A channel user id is used as it is."""
+        """A channel user id is used as it is, and the answer says that nobody checked it."""
         user = await platforms.slack_user(platforms.emails(1)[0])
         answer = await explain(herald, SLACK, user["id"], userIdentityType="donotresolve")
 
         assert outcome(answer) == "reachable"
         assert answer["channelId"] == user["id"]
+        assert "used as given" in answer["comments"]
 
     async def test_will_be_installed(self, platforms: Platforms, starting: Starting) -> None:
         """Where Herald may install the app it says that it will."""
@@ -158,8 +163,8 @@ class TestOnePerson:
 
 
 class TestSeveralTenants:
-    async def test_both_are_asked(self, two: Two, pair: Platforms, channel: str) -> None:
-        """With lookUp every tenant is asked, and the person is found in theirs."""
+    async def test_found_in_theirs(self, two: Two, pair: Platforms, channel: str) -> None:
+        """With lookUp the person is found in their tenant."""
         async with two(channel) as herald:
             answer = await explain(herald, channel, pair.emails(1, 1)[0], lookUp=True)
 
@@ -218,6 +223,24 @@ class TestAudience:
 
         assert 1.5 < record["details"]["estimatedSeconds"] < 2.5
         assert record["details"]["estimatedCompletion"] > record["createdOn"]
+
+    async def test_paused(self, platforms: Platforms, starting: Starting, channel: str) -> None:
+        """A lane that waits for somebody is shown as in a status record, and nobody can say how long it will take."""
+        person = platforms.emails(1)[0]
+        wrong = bot(msteams=teams_side(app_password="wrong"), slack=slack_side(bot_token="xoxb-wrong"))
+        body = {"userIdentityType": "donotresolve"}
+        user = "29:nobody" if channel == MSTEAMS else "U0NOBODY"
+        async with starting(platforms, wrong) as herald:
+            request = await herald.accept(text_body(channel, [user], **body))
+            paused = (await herald.until(request, lambda record: record["details"].get("paused")))["details"]["paused"]
+            record = await dry_run(herald, channel, [user, "@"], **body)
+            answer = await explain(herald, channel, user, **body)
+            nobody = await explain(herald, channel, person, **body)
+
+        assert record["details"]["paused"] == answer["details"]["paused"] == paused
+        assert "estimatedSeconds" not in record["details"]
+        assert "estimatedCompletion" not in record["details"]
+        assert "paused" not in nobody["details"]
 
     async def test_not_installed_there(self, herald: Herald) -> None:
         """A tenant without the app is refused like in a send call."""

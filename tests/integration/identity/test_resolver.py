@@ -58,6 +58,11 @@ class Source:
 
     name: str = "graph"
     answers: dict[str, PersonAnswer] = field(default_factory=dict)
+    off: NotAsked | None = None
+
+    def unasked(self, _bot: BotId) -> NotAsked | None:
+        """Whatever was told."""
+        return self.off
 
     async def seconds(self, bot: BotId, tenant: TenantId, unknown: int) -> float:
         """Answers cost no time here."""

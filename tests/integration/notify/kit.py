@@ -38,7 +38,7 @@ from adapters.base import (
     Uncertain,
     unheard,
 )
-from identity.answers import LookupFailed, NoPerson, PersonAnswer
+from identity.answers import LookupFailed, NoPerson, NotAsked, PersonAnswer
 from identity.email import normal_form
 from identity.resolver import Resolver
 from notify.chores import ChoreBook
@@ -209,6 +209,7 @@ class People:
         self.failures: dict[str, deque[LookupFailed]] = defaultdict(deque)  # by e-mail
         self.asked: list[tuple[str, str]] = []
         self.held: dict[str, asyncio.Event] = {}
+        self.off: NotAsked | None = None
 
     def hold(self, tenant: str) -> asyncio.Event:
         """From now on this tenant does not answer; the event says that it was asked."""
@@ -219,6 +220,10 @@ class People:
         """People whose user id is U and the part before the @."""
         for email in emails:
             self.known[tenant, email] = Person(user_id(email), (email,), **details)
+
+    def unasked(self, _bot: BotId) -> NotAsked | None:
+        """Whatever was told."""
+        return self.off
 
     async def seconds(self, bot: BotId, tenant: TenantId, unknown: int) -> float:
         """Answers cost no time here."""
@@ -388,6 +393,7 @@ def build(
     *,
     looker: Looker | None = None,
     chores: Mapping[str, ChoreHandler] | None = None,
+    awaited: frozenset[str] = frozenset(),
     policy: Policy = QUICK,
     deadline_seconds: float = 3600.0,
     claim_seconds: float = 30.0,
@@ -400,7 +406,7 @@ def build(
         channel=platform,
         resolver=Resolver(database, people, clock=wall),
         looker=looker,
-        chores=ChoreBook(database, chores or {}, clock=wall),
+        chores=ChoreBook(database, chores or {}, clock=wall, awaited=awaited),
         policy=policy,
         clocks=Clocks(wall=wall, monotonic=time.monotonic, jitter=lambda: 0.0),
         wake=runner.wake,

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
+import pytest
 from sqlalchemy import func, select
 
 from adapters.base import Chore, ChoreDone, ChoreLater, ChoreOutcome, Gate, MethodPace
@@ -132,6 +133,27 @@ class TestChores:
             await until(lambda: _attempts(database, 2), "it was tried twice")
 
         assert (record.status, len(worker.at)) == ("SUCCESS", 1)
+
+    @pytest.mark.parametrize(("waiting", "other"), [("look", "sync"), ("sync", "look")])
+    async def test_neither_sort_holds_the_other_up(self, database: Database, waiting: str, other: str) -> None:
+        """However many chores stand still, one that somebody waits for is done, and the other way round."""
+        still = asyncio.Event()
+
+        async def stands(_chore: Chore, _gate: Gate) -> ChoreOutcome:
+            await still.wait()
+            return ChoreDone()
+
+        worker = Worker()
+        chores = {waiting: stands, other: worker}
+        async with serving(database, chores=chores, awaited=frozenset({"look"})) as server:
+            await ask(
+                database, waiting, *(f"chore {number}" for number in range(100)), at=0.0 if waiting == "look" else 1.0
+            )
+            await ask(database, other, "a", at=0.0 if other == "look" else 1.0)
+            server.runner.wake(server.lane())
+            await soon(worker.called, "the other sort was done", within=5.0)
+            still.set()
+            await until(lambda: _none_left(database), "all are done")
 
     async def test_step_back_for_deliveries(self, database: Database) -> None:
         """While deliveries wait for the same calls, chores get one a second; however many there are."""

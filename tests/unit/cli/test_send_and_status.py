@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import socket
 from typing import TYPE_CHECKING, Any
 
 import jwt
 import pytest
+from rich.console import Console
 
+from console.commands.rehearsal import show_rehearsal
 from tests.unit.cli.conftest import BOT, CLIENT_SECRET
 
 if TYPE_CHECKING:
@@ -25,6 +28,12 @@ FAILED = {
 def record(status: str, *logs: dict[str, Any], total: int = 2, **details: Any) -> tuple[int, dict[str, Any]]:
     body = {"_id": "ds-1", "status": status, "percentageComplete": 0, "statusLogs": list(logs), "details": details}
     return 200, body | {"store": {"identitiesCount": total}}
+
+
+def rehearsal(outcomes: dict[str, int], person: str = "bob@example.com", **details: Any) -> tuple[int, dict[str, Any]]:
+    how = {"outcome": "unreachable", "reason": "person_not_found", "who": "sender", "remedy": "Check the address."}
+    logs = [{"originalId": person, "details": how}]
+    return 200, {"status": "DRY_RUN", "statusLogs": logs, "details": {"outcomes": outcomes, **details}}
 
 
 def send(herald: StubHerald, *more: str) -> list[str]:
@@ -100,18 +109,48 @@ class TestSend:
 
     async def test_dry_run(self, shell: Shell, herald: StubHerald) -> None:
         """With --dry-run nothing is sent: each person is shown as they stand, with what to do."""
-        details = {"outcome": "unreachable", "reason": "person_not_found", "remedy": "Check the address."}
-        logs = [{"originalId": "bob@example.com", "details": details}]
-        answer = {"status": "DRY_RUN", "statusLogs": logs}
-        herald.answers = [(200, answer | {"details": {"outcomes": {"unreachable": 1}, "estimatedSeconds": 0.0}})]
+        herald.answers = [rehearsal({"unreachable": 1}, estimatedSeconds=0.0)]
 
         result = await shell.run_beside(*send(herald, "--dry-run", "--tenant", "T0123"))
 
-        assert result.exit_code == 0
         assert herald.seen[0].query_string == "dryRun=true"
         assert herald.bodies[0]["options"] == {"tenant": "T0123"}
         assert "bob@example.com" in result.stdout
+        assert "sender" in result.stdout
         assert "nothing was sent: 1 unreachable; sending would take about 0.0 s" in result.stdout
+
+    @pytest.mark.parametrize(
+        ("outcomes", "code"),
+        [({"reachable": 2, "not_looked_up": 1}, 0), ({"reachable": 2, "unreachable": 1}, 1), ({"unreachable": 1}, 2)],
+    )
+    async def test_dry_run_exit_code(
+        self, shell: Shell, herald: StubHerald, outcomes: dict[str, int], code: int
+    ) -> None:
+        """The exit code of a dry run tells whether somebody is known to be unreachable, as --help says."""
+        herald.answers = [rehearsal(outcomes, estimatedSeconds=0.0)]
+
+        assert (await shell.run_beside(*send(herald, "--dry-run"))).exit_code == code
+        assert "--dry-run: 0 nobody is known to be unreachable" in shell.run("send", "--help").stdout
+
+    async def test_dry_run_in_a_narrow_terminal(self) -> None:
+        """In eighty columns nothing is cut: every letter of who is meant can be read."""
+        person = "bartholomew.featherstonehaugh@subsidiary.contoso.example"
+        text = io.StringIO()
+        show_rehearsal(rehearsal({"unreachable": 1}, person)[1], Console(file=text, width=80))
+
+        cells = [line.split("│")[1].strip() for line in text.getvalue().splitlines() if "│" in line]
+        assert "".join(cells) == person
+        assert max(map(len, text.getvalue().splitlines())) == 80
+
+    async def test_dry_run_paused(self, shell: Shell, herald: StubHerald) -> None:
+        """While a lane is paused the summary says why and what to do, and promises no time."""
+        paused = [{"tenant": "T1", "reason": "credentials_rejected", "remedy": "Check the app id."}]
+        herald.answers = [rehearsal({"reachable": 1}, paused=paused)]
+
+        result = await shell.run_beside(*send(herald, "--dry-run"))
+
+        assert "1 reachable; paused: credentials_rejected: Check the app id." in result.stdout
+        assert "would take" not in result.stdout
 
     @pytest.mark.parametrize(
         ("drop", "add", "message"),
