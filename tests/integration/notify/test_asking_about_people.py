@@ -16,7 +16,7 @@ from notify import lookups
 from notify.dry_run import DryRun
 from notify.lookups import LookUpChore, LookUps
 from notify.prospects import Prospect, Prospects, Question, Side, Standing
-from storage import chores, directory, installations
+from storage import chores, installations, misses
 from storage.engine import Database
 from storage.installations import Installation
 from tests.integration.notify.kit import (
@@ -146,7 +146,7 @@ class TestWhoIsAsked:
             async with database.write() as tx:
                 for tenant in tenants:
                     now = desk.server.wall()
-                    await directory.remember_misses(
+                    await misses.remember(
                         tx,
                         bot_id=BOT,
                         channel="slack",
