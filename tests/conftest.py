@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import psycopg
 import pytest
@@ -21,6 +22,11 @@ from storage.migrate import migrate
 from storage.tables import metadata
 
 DATABASES = ("sqlite", "postgresql")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mix the files, always in the same way: tests that wait and tests that compute then run beside each other."""
+    items.sort(key=lambda item: crc32(item.location[0].encode()))
 
 
 @pytest.fixture(autouse=True)

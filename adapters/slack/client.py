@@ -173,7 +173,7 @@ def _parsed(answer: http.Answer) -> dict[str, Any]:
 def _leniently_parsed(body: bytes) -> object:
     """JSON with half of a character in it, as a cut name leaves: one such name must not hide a whole workspace."""
     try:
-        return json.loads(body)
+        return json.loads(body.decode())  # UTF-8 alone: json would also guess others
     except (ValueError, RecursionError):
         return None
 
