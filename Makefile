@@ -19,7 +19,7 @@ demo: $(READY) ## See it work: local Slack and Teams, a server and a real run; n
 	@$(BIN)/python app.py demo $(ARGS)
 
 test: $(READY) ## Run every test on SQLite and PostgreSQL; ARGS="-k word" chooses, ARGS="-n 0" runs in one process
-	@$(BIN)/python -m pytest -q -n 8 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -q -n 6 --dist worksteal $(ARGS)
 
 check: $(READY) ## Lint, format, types and import directions
 	$(BIN)/ruff check .

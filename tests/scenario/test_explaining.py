@@ -25,6 +25,8 @@ from tests.scenario.conftest import Starting, Two
 
 PEOPLE = 20
 
+pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+
 
 async def explain(herald: Herald, channel: str, identity: str, **more: Any) -> Json:
     """What the call says about one person."""

@@ -18,10 +18,8 @@ LOOK_UPS = {
 }
 TROUBLE: dict[str, Json] = {
     "html": {"status": 200, "body": "<html>Please wait</html>", "content_type": "text/html"},
-    "half": {"status": 200, "body": '{"ok":true,"members":[{"id":"U1"},{"responses":[{"id":"0","status":2'},
     "nothing": {"drop": "after"},
     "down": {"status": 500, "body": "<html>500</html>"},
-    "other": {"status": 200, "body": '{"ok":true,"responses":[{"id":"77","status":200,"body":{"value":[]}}]}'},
 }
 
 

@@ -120,6 +120,7 @@ class TestReached:
         assert await installs(platforms) == 0
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 class TestForbidden:
     async def test_policy(self, herald: Herald, platforms: Platforms) -> None:
         """A permission policy forbids it for one person: that one fails with the policy's name, the rest are sent."""

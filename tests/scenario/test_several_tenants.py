@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import Any
 
+import pytest
 from sqlalchemy import update
 
 from app import DATABASE
@@ -20,6 +21,8 @@ from tests.scenario.conftest import Two
 
 ANN = "ann.moves@mail.example"
 TEAMS_APP = {"app_id": DEFAULT_MULTI_TENANT_APP_ID}
+
+pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 
 
 def place(channel: str, number: int) -> str:

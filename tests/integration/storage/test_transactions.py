@@ -132,8 +132,8 @@ async def test_first_come_first_served(numbers: Database, doing: Callable[[Datab
 
     await asyncio.gather(*(visit() for _ in range(VISITORS)))
 
-    # so many are served at once, and so many may be kept by the database itself for a moment
-    assert sorted(late)[-POSTGRES_CONNECTIONS] <= 2 * POSTGRES_CONNECTIONS
+    # so many are served at once, and a busy machine lets the database keep some of them for more than one turn
+    assert sorted(late)[-POSTGRES_CONNECTIONS] <= 3 * POSTGRES_CONNECTIONS
 
 
 async def test_nobody_waits_for_ever(database_url: str) -> None:
