@@ -18,19 +18,24 @@ EXIT_CODE_HELP = "With --dry-run: 0 nobody is known to be unreachable, 1 somebod
 def show_rehearsal(record: Mapping[str, Any], console: Console) -> None:
     """Print each identity and one line of summary; server text is printed, never interpreted."""
     table = Table()
-    for heading in ("Identity", "Outcome", "Reason", "Who", "What to do"):
-        table.add_column(heading, overflow="fold")  # nothing is cut: one can read who is meant
+    for heading in ("Identity", "Outcome", "What to do"):
+        table.add_column(heading, overflow="fold", no_wrap=heading == "Outcome")  # nothing is cut
     logs = record.get("statusLogs")
     for log in (as_object(each) for each in (logs if isinstance(logs, list) else [])):
         details = as_object(log.get("details"))
         outcome = as_text(details.get("outcome"))
         style = "green" if outcome in READY else "red" if outcome == "unreachable" else "yellow"
-        more = [Text(as_text(details.get(name))) for name in ("reason", "who", "remedy")]
-        table.add_row(Text(as_text(log.get("originalId"))), Text(outcome, style=style), *more)
+        stands = Text(outcome, style=style).append("".join(f"\n{word}" for word in _words(details, "reason")))
+        todo = Text(": ".join(_words(details, "who", "remedy")))
+        table.add_row(Text(as_text(log.get("originalId"))), stands, todo)
     console.print(table)
     details = as_object(record.get("details"))
     counts = ", ".join(f"{count} {outcome}" for outcome, count in as_object(details.get("outcomes")).items())
     console.print(Text(f"DRY RUN, nothing was sent: {as_text(counts)}; {_time(details)}"))
+
+
+def _words(details: Mapping[str, Any], *names: str) -> list[str]:
+    return [word for name in names if (word := as_text(details.get(name)))]
 
 
 def _time(details: Mapping[str, Any]) -> str:
