@@ -54,7 +54,9 @@ def note(record: Record) -> str:
 def show(record: Record, console: Console) -> None:
     """Print the outcome of every person and one line of summary; server text is printed, never interpreted."""
     if record.entries:
-        table = Table("Identity", "Outcome", "Reason", "What to do")
+        table = Table()
+        for heading in ("Identity", "Outcome", "Reason", "What to do"):
+            table.add_column(heading, overflow="fold")  # nothing is cut: one can read who is meant
         for entry in record.entries:
             style = "green" if entry.succeeded else "red"
             reason = "" if entry.succeeded else entry.reason or entry.comment
