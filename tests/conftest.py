@@ -22,6 +22,16 @@ from storage.migrate import migrate
 from storage.tables import metadata
 
 DATABASES = ("sqlite", "postgresql")
+MEMORY, ROOM = Path("/dev/shm"), 2 * 1024**3  # noqa: S108 - pytest makes folders of its own there, as it does in /tmp
+
+
+def _keep_files_in_memory() -> None:
+    """Each commit is flushed to disk, as always; where there is room, the disk of the tests is memory."""
+    if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+
+_keep_files_in_memory()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

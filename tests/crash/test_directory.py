@@ -18,7 +18,7 @@ EVERYBODY = 103  # the people, a bot, Slackbot and a stranger
 
 @pytest.mark.parametrize("channel", [SLACK], indirect=True)
 class TestMirror:
-    @pytest.mark.parametrize("turn", [3, 7])
+    @pytest.mark.parametrize("turn", [3, 5])
     async def test_it_goes_on(self, scene: Scene, turn: int) -> None:
         """Killed between two pages, a listing goes on from the stored cursor; at its end nobody is wrongly gone."""
         await scene.platforms.control("settings", {"slack_users_page": PAGE})
