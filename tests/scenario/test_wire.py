@@ -258,6 +258,7 @@ class TestThrottled:
             request = await herald.notify(channel, [*held, *free])
 
             there = await herald.until(request, lambda record: len(record["statusLogs"]) >= len(free))
+            await pair.fired(storm)
             refused = (await pair.faults())[storm]["fired"]
             others = await pair.sends(channel) - refused
             await pair.heal(storm)
