@@ -52,7 +52,8 @@ requests = Table(
     Column("created_by", String(48), nullable=False),
     Column("route", String(16), nullable=False),  # v1, v2
     Column("identity_type", String(16), nullable=False),  # resolve, donotresolve
-    Column("payload", LargeBinary, nullable=False),  # native payload, JSON; one for the whole request
+    Column("kind", String(16), nullable=False, server_default="native"),  # what `payload` is (notify.message)
+    Column("payload", LargeBinary, nullable=False),  # JSON; one for the whole request
     Column("options", Text, nullable=False),  # JSON
     Column("total", Integer, nullable=False),
     Column("done", Integer, nullable=False, server_default="0"),
@@ -89,7 +90,10 @@ deliveries = Table(
     Column("channel_id", String(255)),
     Column("conversation_id", Text),
     Column("service_url", Text),
-    Column("payload", LargeBinary),  # own payload, when it differs from the request's
+    Column("kind", String(16)),  # what its own payload is
+    Column("payload", LargeBinary),  # own message when it differs from the request's; what was rendered, once it is
+    Column("parameters", Text),  # JSON: name → value, for this person
+    Column("notes", Text),  # JSON: what rendering said (warnings, the script's log)
     Column("wire_started_at", Double),
     Column("final_at", Double),
     Column("reason", String(64)),
@@ -139,6 +143,19 @@ deliveries = Table(
         sqlite_where=text("message_id IS NOT NULL"),
         postgresql_where=text("message_id IS NOT NULL"),
     ),
+)
+
+responses = Table(
+    "responses",
+    metadata,
+    Column("seq", KEY, primary_key=True, autoincrement=True),
+    Column("delivery_id", String(48), ForeignKey("deliveries.id", ondelete="CASCADE"), nullable=False),
+    Column("event_key", String(255), nullable=False),  # the platform's own id of the press: a repetition is one
+    Column("at", Double, nullable=False),
+    Column("kind", String(16), nullable=False),  # button, reply
+    Column("user_id", String(255), nullable=False),
+    Column("detail", Text, nullable=False),  # JSON
+    UniqueConstraint("delivery_id", "event_key"),
 )
 
 idempotency = Table(
