@@ -25,11 +25,11 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import aiohttp
-import orjson
 
 from adapters.base import BotId, Fault, FaultClass, Gate, TenantId
-from adapters.http import Answer, CallFailed, call, parse_retry_after
+from adapters.http import CallFailed, parse_retry_after
 from adapters.ids import MAX_NAME, readable, words
+from adapters.teams import graph
 from adapters.teams.bots import TeamsBots
 from adapters.teams.faults import CREDENTIALS_REJECTED, UNREACHABLE
 from adapters.teams.limits import GRAPH_BATCH_REQUESTS, GRAPH_FILTER_CLAUSES, GRAPH_UNITS_PER_10_SECONDS
@@ -183,42 +183,25 @@ class GraphPeople:
     async def _ask(self, bot: BotId, tenant: TenantId, batch: Sequence[_Question], gate: Gate) -> _Result:
         """One $batch POST, and what each of its parts says."""
         await gate.enter(BUCKET)
-        tokens = self._bots.graph_tokens(bot, tenant)
         try:
-            header = await tokens.header()
-            answer = await self._post(batch, header)
+            answer = await graph.ask(
+                self._bots, bot, tenant, "POST", "$batch", _body(batch), timeout=self._timeout, limit=MAX_ANSWER
+            )
         except TokenUnavailable as error:
             return _failed(batch, error.fault, CONFIGURATION_WAIT)
         except CallFailed as error:
             return _failed(batch, replace(UNREACHABLE, code=error.code), UNREACHABLE_WAIT)
         if answer.status == 401:
-            tokens.expire(header)
             return _retried(batch, CREDENTIALS_REJECTED, CONFIGURATION_WAIT, most=2)
         if answer.status == 429:
             return self._throttled(batch, gate, self._pause(answer.headers))
         if answer.status == 403:
             return self._denied(bot, tenant, batch)
-        parts = _parts(answer)
+        parts = _parts(graph.found(answer))
         if parts is None:
             fault = replace(UNREACHABLE, code=f"http_{answer.status}")
             return _retried(batch, fault, self._pause(answer.headers) or UNREACHABLE_WAIT)
         return self._read(bot, tenant, batch, parts, gate)
-
-    async def _post(self, batch: Sequence[_Question], header: str) -> Answer:
-        body = {
-            "requests": [
-                {"id": str(number), "method": "GET", "url": question.url} for number, question in enumerate(batch)
-            ]
-        }
-        return await call(
-            self._bots.session,
-            "POST",
-            f"{self._bots.endpoints.graph}/v1.0/$batch",
-            headers={"Authorization": header, "Content-Type": "application/json", "Accept": "application/json"},
-            data=orjson.dumps(body),
-            timeout=self._timeout,
-            limit=MAX_ANSWER,
-        )
 
     def _read(
         self,
@@ -433,15 +416,16 @@ def _divided(question: _Question) -> _Result:
     return _Result({address: _nobody("person_not_found")})  # nobody has the mail, and it can be no name of sign-in
 
 
-def _parts(answer: Answer) -> Mapping[str, Mapping[str, Any]] | None:
+def _body(batch: Sequence[_Question]) -> dict[str, Any]:
+    """The body of the $batch POST."""
+    return {
+        "requests": [{"id": str(number), "method": "GET", "url": question.url} for number, question in enumerate(batch)]
+    }
+
+
+def _parts(answer: Mapping[str, Any] | None) -> Mapping[str, Mapping[str, Any]] | None:
     """The batch's parts by id; None if the answer is no batch."""
-    if answer.status != 200 or not answer.whole:
-        return None
-    try:
-        parsed = orjson.loads(answer.body)
-    except ValueError:
-        return None
-    listed = parsed.get("responses") if isinstance(parsed, dict) else None
+    listed = None if answer is None else answer.get("responses")
     if not isinstance(listed, list):
         return None
     parts: dict[str, Mapping[str, Any]] = {}

@@ -22,11 +22,11 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import aiohttp
-import orjson
 
 from adapters.base import Address, BotId, Fault, FaultClass, Gate, NotSent, Refused, TenantId
-from adapters.http import Answer, CallFailed, call, parse_retry_after
+from adapters.http import Answer, CallFailed, parse_retry_after
 from adapters.ids import MAX_CONVERSATION, readable
+from adapters.teams import graph
 from adapters.teams import install_faults as faults
 from adapters.teams.bots import TeamsBots
 from adapters.teams.connector import TIMEOUT
@@ -102,7 +102,7 @@ class TeamsInstalls:
         self._catalog.pop(place, None)  # the app was taken out, or uploaded anew under another id
         question = quote(f"id eq '{app}'", safe="")
         answer = await self._ask(place, gate, "GET", f"appCatalogs/teamsApps?$filter={question}")
-        listed = _object(answer) if isinstance(answer, Answer) and answer.status == 200 else None
+        listed = graph.found(answer) if isinstance(answer, Answer) else None
         if listed is not None and _catalog_app(listed.get("value")) is not None:
             gate.went_well(INSTALL_BUCKET)
             return Refused(faults.NOT_FOR_THEM.fault(fault.code, fault.detail))
@@ -152,7 +152,7 @@ class TeamsInstalls:
         if answer.status == 403:
             fault = faults.classify(answer)
             return self._failed(place, gate, faults.CATALOG_DENIED.fault(fault.code, fault.detail), answer)
-        listed = _object(answer) if answer.status == 200 else None
+        listed = graph.found(answer)
         if listed is None:
             return self._failed(place, gate, _about_nobody(faults.classify(answer), faults.UNREACHABLE), answer)
         found = _catalog_app(listed.get("value"))
@@ -164,7 +164,7 @@ class TeamsInstalls:
             return answer
         if answer.status == 404:
             return NotSent(_NO_CHAT, None, INSTALL_BUCKET)  # the install is not seen everywhere at once
-        found = _object(answer) if answer.status == 200 else None
+        found = graph.found(answer)
         if found is None:
             return self._failed(place, gate, _about_nobody(faults.classify(answer), _NO_CHAT), answer)
         return found
@@ -177,25 +177,14 @@ class TeamsInstalls:
         if fault is not None and (wait := until - self._clock()) > 0:
             return NotSent(fault, wait, INSTALL_BUCKET)
         await gate.enter(INSTALL_BUCKET)
-        tokens = self._bots.graph_tokens(*place)
         try:
-            header = await tokens.header()
-            answer = await call(
-                self._bots.session,
-                method,
-                f"{self._bots.endpoints.graph}/v1.0/{path}",
-                headers={"Authorization": header, "Content-Type": "application/json", "Accept": "application/json"},
-                data=None if body is None else orjson.dumps(body),
-                timeout=self._timeout,
-            )
+            answer = await graph.ask(self._bots, *place, method, path, body, timeout=self._timeout)
         except TokenUnavailable as error:
             return self._configuration(place, error.fault)
         except CallFailed as error:
             return NotSent(replace(faults.UNREACHABLE, code=error.code), None, INSTALL_BUCKET)
-        if answer.status == 401:
-            tokens.expire(header)
-            if again:
-                return await self._ask(place, gate, method, path, body, again=False)
+        if answer.status == 401 and again:
+            return await self._ask(place, gate, method, path, body, again=False)
         if answer.status == 429:
             gate.throttled(INSTALL_BUCKET, self._pause(answer))
         return answer
@@ -233,16 +222,6 @@ def _about_nobody(fault: Fault, instead: Fault) -> Fault:
 
 def _installed(address: Address) -> str:
     return f"users/{address.user_id}/teamwork/installedApps"
-
-
-def _object(answer: Answer) -> dict[str, Any] | None:
-    if not answer.whole:
-        return None
-    try:
-        parsed = orjson.loads(answer.body)
-    except ValueError:
-        return None
-    return parsed if isinstance(parsed, dict) else None
 
 
 def _catalog_app(listed: object) -> str | None:
