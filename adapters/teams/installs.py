@@ -15,18 +15,18 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Final
 from urllib.parse import quote
 
 import aiohttp
-import orjson
 
 from adapters.base import Address, BotId, Fault, FaultClass, Gate, NotSent, Refused, TenantId
-from adapters.http import Answer, CallFailed, call, parse_retry_after
+from adapters.http import Answer, CallFailed, parse_retry_after
 from adapters.ids import MAX_CONVERSATION, readable
+from adapters.teams import graph
 from adapters.teams import install_faults as faults
 from adapters.teams.bots import TeamsBots
 from adapters.teams.connector import TIMEOUT
@@ -37,7 +37,6 @@ INSTALL_BUCKET: Final = "installed_apps"
 CONFIGURATION_WAIT: Final = 60.0  # what is set up wrongly for one is so for everybody: nobody else asks meanwhile
 _OBJECT_ID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
-
 _Place = tuple[BotId, TenantId]
 
 
@@ -46,6 +45,13 @@ class Installed(Enum):
 
     NOW = "installed"
     BEFORE = "installed already"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _App:
+    """The app as one look into the catalog showed it: the next look's is another one, even with the same id."""
+
+    id: str
 
 
 class TeamsInstalls:
@@ -63,7 +69,7 @@ class TeamsInstalls:
         self._clock = clock
         self._now = now
         self._timeout = timeout
-        self._catalog: dict[_Place, str] = {}
+        self._catalog: dict[_Place, _App] = {}
         self._asking: defaultdict[_Place, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._found_nothing: dict[_Place, str] = {}  # the person for whom the app was not found, with no success since
         self._at_fault: dict[_Place, tuple[float, Fault]] = {}
@@ -75,10 +81,21 @@ class TeamsInstalls:
     async def install(self, bot: BotId, address: Address, gate: Gate) -> Installed | NotSent | Refused:
         """Install the app for one person. Repeatable: a second time Graph says that it is there."""
         place = (bot, address.tenant)
-        app = await self._catalog_id(place, gate)
-        if not isinstance(app, str):
+        app = await self._app(place, gate)
+        if not isinstance(app, _App):
             return app
-        bound = f"{self._bots.endpoints.graph_audience}/v1.0/appCatalogs/teamsApps/{app}"
+        put = await self._put(place, address, app, gate)
+        if not isinstance(put, Fault):
+            return put
+        if self._bots.get(bot).app.catalog_app_id is not None:
+            return await self._not_found(place, address, app, put, gate)
+        return await self._put_anew(place, address, app, put, gate)
+
+    async def _put(
+        self, place: _Place, address: Address, app: _App, gate: Gate
+    ) -> Installed | NotSent | Refused | Fault:
+        """One install; a fault by itself: Graph finds the app, or the person, or the one for the other, not."""
+        bound = f"{self._bots.endpoints.graph_audience}/v1.0/appCatalogs/teamsApps/{app.id}"
         answer = await self._ask(place, gate, "POST", _installed(address), {"teamsApp@odata.bind": bound})
         if not isinstance(answer, Answer):
             return answer
@@ -88,24 +105,32 @@ class TeamsInstalls:
             failpoints.reach("teams.installed")
             return Installed.BEFORE if answer.status == 409 else Installed.NOW
         fault = faults.classify(answer)
-        if fault.reason == faults.NOT_IN_CATALOG.reason:
-            return await self._not_found(place, address, app, fault, gate)
-        return self._failed(place, gate, fault, answer)
+        return fault if fault.reason == faults.NOT_IN_CATALOG.reason else self._failed(place, gate, fault, answer)
+
+    async def _put_anew(
+        self, place: _Place, address: Address, old: _App, fault: Fault, gate: Gate
+    ) -> Installed | NotSent | Refused:
+        """The app may have been uploaded anew: the catalog is asked again, once for all whose install began before."""
+        if self._catalog.get(place) is old:
+            del self._catalog[place]
+        app = await self._app(place, gate)
+        if not isinstance(app, _App):
+            return app
+        put = fault if app.id == old.id else await self._put(place, address, app, gate)
+        return _not_for_them(put, gate) if isinstance(put, Fault) else put
 
     async def _not_found(
-        self, place: _Place, address: Address, app: str, fault: Fault, gate: Gate
+        self, place: _Place, address: Address, app: _App, fault: Fault, gate: Gate
     ) -> NotSent | Refused:
-        """Graph finds the app, or the person, or the one for the other, not: the catalog says which.
+        """Whether the app that the settings name is missing, or one person: the catalog says which.
 
         Where it may not be read, the same answer for a second person says that it is the app.
         """
-        self._catalog.pop(place, None)  # the app was taken out, or uploaded anew under another id
-        question = quote(f"id eq '{app}'", safe="")
+        question = quote(f"id eq '{app.id}'", safe="")
         answer = await self._ask(place, gate, "GET", f"appCatalogs/teamsApps?$filter={question}")
-        listed = _object(answer) if isinstance(answer, Answer) and answer.status == 200 else None
+        listed = graph.found(answer) if isinstance(answer, Answer) else None
         if listed is not None and _catalog_app(listed.get("value")) is not None:
-            gate.went_well(INSTALL_BUCKET)
-            return Refused(faults.NOT_FOR_THEM.fault(fault.code, fault.detail))
+            return _not_for_them(fault, gate)
         before = self._found_nothing.setdefault(place, address.user_id)
         if listed is not None or before != address.user_id:
             return self._configuration(place, fault)
@@ -114,15 +139,15 @@ class TeamsInstalls:
     async def chat(self, bot: BotId, address: Address, gate: Gate) -> str | NotSent | Refused:
         """The conversation id of the chat between the app and a person who has it."""
         place = (bot, address.tenant)
-        app = await self._catalog_id(place, gate)
-        if not isinstance(app, str):
+        app = await self._app(place, gate)
+        if not isinstance(app, _App):
             return app
-        query = "?$expand=teamsApp&$filter=" + quote(f"teamsApp/id eq '{app}'", safe="")
+        query = "?$expand=teamsApp&$filter=" + quote(f"teamsApp/id eq '{app.id}'", safe="")
         listed = await self._read(place, gate, _installed(address) + query)
         if not isinstance(listed, dict):
             return listed
-        found = listed.get("value")
-        first = found[0] if isinstance(found, list) and found and isinstance(found[0], dict) else {}
+        shown = listed.get("value")
+        first = shown[0] if isinstance(shown, list) and shown and isinstance(shown[0], dict) else {}
         installation = readable(first.get("id"))
         if installation is None:
             return NotSent(_NO_CHAT, None, INSTALL_BUCKET)
@@ -131,19 +156,22 @@ class TeamsInstalls:
             return chat
         return readable(chat.get("id"), MAX_CONVERSATION) or NotSent(_NO_CHAT, None, INSTALL_BUCKET)
 
-    async def _catalog_id(self, place: _Place, gate: Gate) -> str | NotSent | Refused:
-        """The app's id in the tenant's catalog: from the settings, from memory, or asked for by the manifest's id."""
+    async def _app(self, place: _Place, gate: Gate) -> _App | NotSent | Refused:
+        """The app in the tenant's catalog: from the settings, from memory, or asked for by the manifest's id."""
         bot, _ = place
+        configured = self._bots.get(bot).app.catalog_app_id
+        if configured is not None:
+            return _App(configured)
         async with self._asking[place]:
-            known = self._bots.get(bot).app.catalog_app_id or self._catalog.get(place)
+            known = self._catalog.get(place)
             if known is not None:
                 return known
             found = await self._look_into_catalog(place, gate)
-            if isinstance(found, str):
+            if isinstance(found, _App):
                 self._catalog[place] = found
             return found
 
-    async def _look_into_catalog(self, place: _Place, gate: Gate) -> str | NotSent | Refused:
+    async def _look_into_catalog(self, place: _Place, gate: Gate) -> _App | NotSent | Refused:
         bot, _ = place
         manifest = quote(f"externalId eq '{self._bots.get(bot).app.app_id.lower()}'", safe="")
         answer = await self._ask(place, gate, "GET", f"appCatalogs/teamsApps?$filter={manifest}")
@@ -152,7 +180,7 @@ class TeamsInstalls:
         if answer.status == 403:
             fault = faults.classify(answer)
             return self._failed(place, gate, faults.CATALOG_DENIED.fault(fault.code, fault.detail), answer)
-        listed = _object(answer) if answer.status == 200 else None
+        listed = graph.found(answer)
         if listed is None:
             return self._failed(place, gate, _about_nobody(faults.classify(answer), faults.UNREACHABLE), answer)
         found = _catalog_app(listed.get("value"))
@@ -164,7 +192,7 @@ class TeamsInstalls:
             return answer
         if answer.status == 404:
             return NotSent(_NO_CHAT, None, INSTALL_BUCKET)  # the install is not seen everywhere at once
-        found = _object(answer) if answer.status == 200 else None
+        found = graph.found(answer)
         if found is None:
             return self._failed(place, gate, _about_nobody(faults.classify(answer), _NO_CHAT), answer)
         return found
@@ -177,25 +205,14 @@ class TeamsInstalls:
         if fault is not None and (wait := until - self._clock()) > 0:
             return NotSent(fault, wait, INSTALL_BUCKET)
         await gate.enter(INSTALL_BUCKET)
-        tokens = self._bots.graph_tokens(*place)
         try:
-            header = await tokens.header()
-            answer = await call(
-                self._bots.session,
-                method,
-                f"{self._bots.endpoints.graph}/v1.0/{path}",
-                headers={"Authorization": header, "Content-Type": "application/json", "Accept": "application/json"},
-                data=None if body is None else orjson.dumps(body),
-                timeout=self._timeout,
-            )
+            answer = await graph.ask(self._bots, *place, method, path, body, timeout=self._timeout)
         except TokenUnavailable as error:
             return self._configuration(place, error.fault)
         except CallFailed as error:
             return NotSent(replace(faults.UNREACHABLE, code=error.code), None, INSTALL_BUCKET)
-        if answer.status == 401:
-            tokens.expire(header)
-            if again:
-                return await self._ask(place, gate, method, path, body, again=False)
+        if answer.status == 401 and again:
+            return await self._ask(place, gate, method, path, body, again=False)
         if answer.status == 429:
             gate.throttled(INSTALL_BUCKET, self._pause(answer))
         return answer
@@ -235,18 +252,13 @@ def _installed(address: Address) -> str:
     return f"users/{address.user_id}/teamwork/installedApps"
 
 
-def _object(answer: Answer) -> dict[str, Any] | None:
-    if not answer.whole:
-        return None
-    try:
-        parsed = orjson.loads(answer.body)
-    except ValueError:
-        return None
-    return parsed if isinstance(parsed, dict) else None
+def _not_for_them(fault: Fault, gate: Gate) -> Refused:
+    gate.went_well(INSTALL_BUCKET)
+    return Refused(faults.NOT_FOR_THEM.fault(fault.code, fault.detail))
 
 
-def _catalog_app(listed: object) -> str | None:
+def _catalog_app(listed: object) -> _App | None:
     """The organisation's own app before one of the store with the same manifest id."""
     apps = [app for app in listed if isinstance(app, dict)] if isinstance(listed, list) else []
     apps.sort(key=lambda app: app.get("distributionMethod") != "organization")
-    return next((found for app in apps if (found := readable(app.get("id"))) is not None), None)
+    return next((_App(found) for app in apps if (found := readable(app.get("id"))) is not None), None)

@@ -14,6 +14,7 @@ from adapters.teams import faults as teams
 from adapters.teams import install_faults as installs
 from adapters.teams import installs as installing
 from identity import teams as graph
+from identity import teams_questions as questions
 from identity.resolver import UNINSTALLED
 from notify.identities import INVALID
 from notify.texts import REASONS
@@ -23,7 +24,7 @@ TEAMS, SLACK = "Teams", "Slack"
 NOT_GIVEN: Final = frozenset({"script_failed"})
 """The reason of scripts, which nothing gives yet."""
 _PLACES: Final[Mapping[str, int]] = {
-    "Fault": 1, "Verdict": 0, "NoPerson": 0, "Missing": 0, "MayNotLook": 0, "_nobody": 0, "_verdict": 0,
+    "Fault": 1, "Verdict": 0, "NoPerson": 0, "Missing": 0, "MayNotLook": 0, "nobody": 0, "_verdict": 0,
 }  # fmt: skip
 """Where in a call the reason stands."""
 _ELSEWHERE: Final = frozenset({"sent", "chore_failed"})
@@ -95,7 +96,7 @@ def _coded() -> Iterator[tuple[str, str, str]]:
     for line in slack.ROWS:
         for code in line.codes.split():
             yield SLACK, line.reason, f"`{code}`"
-    for channel, module in ((TEAMS, teams), (TEAMS, graph), (TEAMS, installing), (SLACK, slack)):
+    for channel, module in ((TEAMS, teams), (TEAMS, graph), (TEAMS, questions), (TEAMS, installing), (SLACK, slack)):
         for value in vars(module).values():
             if isinstance(value, Fault):
                 yield channel, value.reason, f"`{value.code}`" if value.code else ""

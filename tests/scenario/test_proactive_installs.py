@@ -110,6 +110,18 @@ class TestReached:
         assert outcomes(record) == {"sent": PEOPLE}
         assert await platforms.calls("graph", "catalog") == 1
 
+    async def test_uploaded_anew(self, platforms: Platforms, starting: Starting) -> None:
+        """An app that was taken out of the catalog and uploaded anew is found under its new id at once."""
+        await platforms.teams_app(DEFAULT_APP_ID, manifest_id=DEFAULT_APP_ID)
+        async with starting(platforms, bot(msteams=teams_side(install=True))) as herald:
+            await herald.connect(platforms, MSTEAMS)
+            await herald.deliver(MSTEAMS, platforms.emails(1))
+            await platforms.teams_app(DEFAULT_APP_ID, catalog_app_id="ca7a0000-0000-4000-8000-0000000000ff")
+            record = await herald.final(await herald.notify(MSTEAMS, platforms.emails(4)), 15.0)
+
+        assert outcomes(record) == {"sent": 4}
+        assert await platforms.calls("graph", "catalog") == 2
+
     async def test_not_wanted(self, platforms: Platforms, starting: Starting) -> None:
         """With install = false nobody gets the app, whatever else is set."""
         side = teams_side(catalog_app_id=CATALOG_APP_ID, install=False)
@@ -247,6 +259,32 @@ class TestOthers:
         record = await herald.until(request, lambda record: outcomes(record).get("sent") == 5)
 
         assert [lane["reason"] for lane in record.get("details", {}).get("paused", [])] == []
+
+    async def test_not_found_where_looked_up(self, platforms: Platforms, starting: Starting) -> None:
+        """An app that the catalog still shows under the same id is refused for the one person who gets a 404."""
+        await platforms.teams_app(DEFAULT_APP_ID, manifest_id=DEFAULT_APP_ID)
+        people = platforms.emails(6)
+        fault = {"operation": "installed_apps", "person": people[0], "status": 404, "code": "NotFound"}
+        await platforms.fault(platform="graph", **fault)
+        async with starting(platforms, bot(msteams=teams_side(install=True))) as herald:
+            await herald.connect(platforms, MSTEAMS)
+            record = await herald.deliver(MSTEAMS, people)
+
+        assert reasons(record) == {people[0]: "install_not_allowed"}
+        assert await platforms.calls("graph", "catalog") == 2
+
+    async def test_taken_out(self, platforms: Platforms, starting: Starting) -> None:
+        """An app that was taken out of the catalog is missing for everybody, and the catalog is asked once for all."""
+        await platforms.teams_app(DEFAULT_APP_ID, manifest_id=DEFAULT_APP_ID)
+        async with starting(platforms, bot(msteams=teams_side(install=True))) as herald:
+            await herald.connect(platforms, MSTEAMS)
+            await herald.deliver(MSTEAMS, platforms.emails(1))
+            await platforms.teams_app(DEFAULT_APP_ID, in_catalog=False)
+            request = await herald.notify(MSTEAMS, platforms.emails(4))
+            waiting = await herald.paused(request, "app_not_in_catalog")
+
+        assert outcomes(waiting).keys() <= {"sent"}
+        assert await platforms.calls("graph", "catalog") == 2
 
     @pytest.mark.parametrize(
         "answer",
