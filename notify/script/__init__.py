@@ -1,0 +1,1 @@
+"""JavaScript of callers, run once for each recipient in processes that can do nothing else."""
