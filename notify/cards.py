@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final, assert_never
 
 from notify.parts import Choice, Grid, Item, Part, Picture, Said
+from notify.teams_text import take_links_apart, take_tags_apart
 
 CONTENT_TYPE: Final = "application/vnd.microsoft.card.adaptive"
 
@@ -76,4 +77,5 @@ def _action(choice: Choice) -> dict[str, Any]:
 
 
 def _paragraph(text: str) -> dict[str, Any]:
-    return {"type": "TextBlock", "text": text, "wrap": True}
+    """A TextBlock reads Markdown, but the words of a template are words."""
+    return {"type": "TextBlock", "text": take_tags_apart(take_links_apart(text)), "wrap": True}
