@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft6Validator  # type: ignore[import-untyped]  # ships no types
 
 from adapters.base import ChannelName
 from notify import card_schema
@@ -190,7 +190,7 @@ NAMES = [
 ELEMENT = st.builds(
     lambda kind, members: {"type": kind, **members}, TYPES, st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=3)
 )
-VALIDATOR = jsonschema.Draft6Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+VALIDATOR = Draft6Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
 
 
 class TestSchema:
