@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, Final, assert_never
 
@@ -10,6 +10,7 @@ from notify.parts import Choice, Grid, Item, Part, Picture, Said
 from notify.slack_text import escape
 
 BUTTONS_A_BLOCK: Final = 25  # Slack's limit of one actions block
+CHARACTERS_A_SECTION: Final = 3000
 
 
 def render(parts: Sequence[Part], summary: str) -> dict[str, Any]:
@@ -22,15 +23,15 @@ def render(parts: Sequence[Part], summary: str) -> dict[str, Any]:
             for part in run:
                 if not isinstance(part, Choice):
                     blocks += _blocks(part)
-    return {"blocks": blocks} | ({"text": escape(summary)} if summary else {})
+    return {"blocks": blocks, "text": escape(summary)}
 
 
 def _blocks(part: Said | Picture | Item | Grid) -> list[dict[str, Any]]:
     match part:
         case Said(text):
-            return [{"type": "section", "text": _plain(text)}]
+            return [{"type": "section", "text": _plain(piece)} for piece in _pieces(text)]
         case Picture(url, alt):
-            return [{"type": "image", "image_url": url, "alt_text": alt or "image"}]
+            return [{"type": "image", "image_url": url, "alt_text": alt or "Picture"}]
         case Item():
             return _item(part)
         case Grid():
@@ -40,7 +41,8 @@ def _blocks(part: Said | Picture | Item | Grid) -> list[dict[str, Any]]:
 
 
 def _item(item: Item) -> list[dict[str, Any]]:
-    title = f"<{_address(item.link)}|{escape(item.title)}>" if item.link else escape(item.title)
+    words = escape(" ".join(item.title.split()))  # emphasis ends with the line, and does not begin with a gap
+    title = f"<{_address(item.link)}|{words}>" if item.link else words
     said = f"*{title}*" + (f"\n{escape(item.subtitle)}" if item.subtitle else "")
     section: dict[str, Any] = {"type": "section", "text": {"type": "mrkdwn", "text": said, "verbatim": True}}
     if item.picture:
@@ -70,6 +72,17 @@ def _buttons(choices: Sequence[Choice]) -> list[dict[str, Any]]:
 def _button(choice: Choice, number: int) -> dict[str, Any]:
     does = {"url": choice.url} if choice.url is not None else {"value": choice.value or choice.title}
     return {"type": "button", "action_id": f"choice_{number}", "text": _plain(choice.title), **does}
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """A long text in sections, cut between words where it can be; nothing but the gap is lost."""
+    rest = text.strip()
+    while len(rest) > CHARACTERS_A_SECTION:
+        at = max(rest.rfind(gap, 1, CHARACTERS_A_SECTION + 1) for gap in ("\n", " "))
+        at = at if at > 0 else CHARACTERS_A_SECTION
+        yield rest[:at].rstrip()
+        rest = rest[at:].lstrip()
+    yield rest
 
 
 def _plain(text: str) -> dict[str, Any]:

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final, assert_never
 
 from notify.parts import Choice, Grid, Item, Part, Picture, Said
+from notify.teams_text import take_links_apart, take_tags_apart
 
 CONTENT_TYPE: Final = "application/vnd.microsoft.card.adaptive"
+ACTIONS_A_ROW: Final = 6  # Teams hides what is more behind a menu
+
+_LINES: Final = re.compile(r"\s*\n\s*")
 
 
 def render(parts: Sequence[Part], summary: str) -> dict[str, Any]:
     """The whole activity; `summary` is what a notification and an old client show."""
     actions = [_action(part) for part in parts if isinstance(part, Choice)]
+    body = [_element(part) for part in parts if not isinstance(part, Choice)]
+    is_one_row = len(actions) <= ACTIONS_A_ROW
     card = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
         "version": "1.5",
-        "body": [_element(part) for part in parts if not isinstance(part, Choice)],
-        **({"actions": actions} if actions else {}),
+        "fallbackText": summary,
+        "body": body if is_one_row else [*body, *_rows(actions)],
+        **({"actions": actions} if actions and is_one_row else {}),
+        **({"msteams": {"width": "Full"}} if any(isinstance(part, Grid) for part in parts) else {}),
     }
     return {
         "type": "message",
-        **({"summary": summary} if summary else {}),
+        "summary": summary,
         "attachments": [{"contentType": CONTENT_TYPE, "content": card}],
     }
 
@@ -32,7 +41,7 @@ def _element(part: Said | Picture | Item | Grid) -> dict[str, Any]:
         case Said(text):
             return _paragraph(text)
         case Picture(url, alt):
-            return {"type": "Image", "url": url, "altText": alt}
+            return {"type": "Image", "url": url, "altText": alt or "Picture"}
         case Item():
             return _item(part)
         case Grid():
@@ -46,7 +55,7 @@ def _item(item: Item) -> dict[str, Any]:
     if item.subtitle:
         words.append(_paragraph(item.subtitle) | {"isSubtle": True, "spacing": "None"})
     if item.choices:
-        words.append({"type": "ActionSet", "actions": [_action(choice) for choice in item.choices]})
+        words += _rows([_action(choice) for choice in item.choices])
     columns: list[dict[str, Any]] = [{"type": "Column", "width": "stretch", "items": words}]
     if item.picture:
         picture = {"type": "Image", "url": item.picture, "size": "Medium", "altText": item.title}
@@ -59,21 +68,29 @@ def _grid(grid: Grid) -> dict[str, Any]:
     return {
         "type": "Table",
         "firstRowAsHeader": True,
-        "columns": [{"width": 1} for _ in grid.header],
-        "rows": [_row(cells) for cells in (grid.header, *grid.rows)],
+        "columns": [{"width": 1, "horizontalCellContentAlignment": side.value} for side in grid.sides],
+        "rows": [_row(grid.header, {"weight": "Bolder"}), *(_row(cells, {}) for cells in grid.rows)],
     }
 
 
-def _row(cells: Sequence[str]) -> dict[str, Any]:
-    return {"type": "TableRow", "cells": [{"type": "TableCell", "items": [_paragraph(cell)]} for cell in cells]}
+def _row(cells: Sequence[str], look: dict[str, str]) -> dict[str, Any]:
+    return {"type": "TableRow", "cells": [{"type": "TableCell", "items": [_paragraph(cell) | look]} for cell in cells]}
+
+
+def _rows(actions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Actions in rows that are shown as a whole."""
+    starts = range(0, len(actions), ACTIONS_A_ROW)
+    return [{"type": "ActionSet", "actions": actions[start : start + ACTIONS_A_ROW]} for start in starts]
 
 
 def _action(choice: Choice) -> dict[str, Any]:
+    picture = {"iconUrl": choice.picture} if choice.picture else {}
     if choice.url is not None:
-        return {"type": "Action.OpenUrl", "title": choice.title, "url": choice.url}
+        return {"type": "Action.OpenUrl", "title": choice.title, "url": choice.url, **picture}
     answer = {"type": "imBack", "value": choice.value or choice.title}
-    return {"type": "Action.Submit", "title": choice.title, "data": {"msteams": answer}}
+    return {"type": "Action.Submit", "title": choice.title, "data": {"msteams": answer}, **picture}
 
 
 def _paragraph(text: str) -> dict[str, Any]:
-    return {"type": "TextBlock", "text": text, "wrap": True}
+    """A TextBlock reads Markdown, but the words of a template are words, and its lines are lines."""
+    return {"type": "TextBlock", "text": _LINES.sub("\n\n", take_tags_apart(take_links_apart(text))), "wrap": True}

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Side(StrEnum):
+    """Where the cells of a column stand; both platforms use these words."""
+
+    LEFT = "left"
+    CENTER = "center"
+    RIGHT = "right"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +37,7 @@ class Choice:
     title: str
     url: str | None = None
     value: str | None = None
+    picture: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +53,11 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A table; every row has as many cells as the header."""
+    """A table; every row has as many cells as the header, and every column keeps to one side."""
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
+    sides: Sequence[Side]
 
 
 Part = Said | Picture | Choice | Item | Grid

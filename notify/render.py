@@ -23,7 +23,7 @@ from notify.slack_text import escape
 Payload = Mapping[str, Any]
 
 TEAMS_MAX_BYTES: Final = 80 * 1024  # documented ceiling about 100 KB in UTF-16; the rest is for what the wire adds
-SLACK_FALLBACK: Final = "You have a new notification."
+SLACK_FALLBACK: Final = templates.UNSAID
 
 # Compared without case, because the Teams connector reads names without case.
 TEAMS_RESERVED: Final = frozenset({"from", "recipient", "conversation", "serviceurl", "channelid", "id"})
@@ -108,11 +108,24 @@ def _template(channel: ChannelName, payload: Payload, field: str) -> Rendered | 
     """Natively where we know the kind; else its text; without one there is nothing to show."""
     built = templates.render(channel, payload)
     if built is not None:
-        return native(channel, built, field)
+        return _of_template(native(channel, built, field), field)
     said = templates.text_of(payload)
     if said is None:
         return Unfit((Problem(f"{field}.payload", "is no known template and has no text: send the native payload"),))
     return text(channel, said, f"{field}.payload.text")
+
+
+def _of_template(found: Rendered | Unfit, field: str) -> Rendered | Unfit:
+    """What a template became is named beside the template, which is what the caller wrote."""
+    if isinstance(found, Rendered):
+        return found
+    became = (problem.field.removeprefix(field).removeprefix(".") or "the message" for problem in found.problems)
+    return Unfit(
+        tuple(
+            Problem(f"{field}.payload", f"becomes {what}, which {problem.says}")
+            for what, problem in zip(became, found.problems, strict=True)
+        )
+    )
 
 
 def _reserved(channel: ChannelName, payload: Payload, field: str) -> Iterator[Problem]:

@@ -8,15 +8,18 @@ sends the template's text instead.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from adapters.base import ChannelName
 from notify import blockkit, cards
-from notify.parts import Choice, Grid, Item, Part, Picture, Said
+from notify.parts import Choice, Grid, Item, Part, Picture, Said, Side
 
 _TYPES: Final = frozenset({"template", "text", "image", "error"})
+_PRINTED: Final = re.compile(r"\S+")  # an address with a gap in it is refused by Slack
+UNSAID: Final = "You have a new notification."  # where there are no words to show
 
 
 class NotTheForm(ValueError):
@@ -37,7 +40,7 @@ class _Body:
 
     def web(self, *names: str) -> str:
         url = self.text(*names).strip()
-        if not url.lower().startswith(("https://", "http://")):
+        if not url.lower().startswith(("https://", "http://")) or not _PRINTED.fullmatch(url):
             raise NotTheForm
         return url
 
@@ -74,8 +77,21 @@ def render(channel: ChannelName, payload: Mapping[str, Any]) -> dict[str, Any] |
         parts = read(_Body(inner))
     except NotTheForm:
         return None
-    summary = text_of(payload) or next((part.text for part in parts if isinstance(part, Said)), "")
+    summary = text_of(payload) or next(filter(None, map(_summary, parts)), UNSAID)
     return cards.render(parts, summary) if channel is ChannelName.MSTEAMS else blockkit.render(parts, summary)
+
+
+def _summary(part: Part) -> str:
+    """What stands for a part where only words are shown: a notification, an old client."""
+    match part:
+        case Said(text) | Picture(_, text):
+            return text.strip()
+        case Item(title) | Choice(title):
+            return title
+        case Grid(header):
+            return ", ".join(filter(None, (cell.strip() for cell in header)))
+        case _:
+            assert_never(part)
 
 
 def _text(body: _Body) -> list[Part]:
@@ -97,12 +113,13 @@ def _list(body: _Body) -> list[Part]:
 
 
 def _table(body: _Body) -> list[Part]:
-    header = [_cell(column[0] if isinstance(column, list) and column else column) for column in body.items("columns")]
+    columns = [column if isinstance(column, list) and column else [column] for column in body.items("columns")]
+    header, sides = [_cell(column[0]) for column in columns], [_side(column[1:2]) for column in columns]
     rows = [[_cell(value) for value in row.items("Values")] for row in body.objects("elements")]
     if any(len(row) != len(header) for row in rows):
         raise NotTheForm
     said = body.text("text", default="")
-    return [*([Said(said)] if said.strip() else []), Grid(header, rows)]
+    return [*([Said(said)] if said.strip() else []), Grid(header, rows, sides)]
 
 
 def _image(body: _Body) -> list[Part]:
@@ -127,9 +144,10 @@ def _choices(found: Sequence[_Body]) -> list[Choice]:
 
 def _choice(body: _Body) -> Choice:
     title = _filled(body.text("title"))
+    picture = body.web("image_url") if body.fields.get("image_url") else None
     if "url" in body.fields:
-        return Choice(title, url=body.web("url"))
-    return Choice(title, value=_filled(body.text("payload", "value", default=title)))
+        return Choice(title, url=body.web("url"), picture=picture)
+    return Choice(title, value=_filled(body.text("payload", "value", default=title)), picture=picture)
 
 
 def _body(item: object) -> _Body:
@@ -144,6 +162,11 @@ def _cell(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise NotTheForm
     return str(value)
+
+
+def _side(found: Sequence[object]) -> Side:
+    """Kore's web SDK knows the same words; anything else is the default."""
+    return next((side for side in Side if list(found) == [side.value]), Side.LEFT)
 
 
 def _filled(said: str) -> str:

@@ -239,9 +239,72 @@ class TestSlackLimits:
         assert native(SLACK, make(most))
         assert problems(SLACK, make(most + 1)) == [f"message.val.{field}"]
 
+    @pytest.mark.parametrize(
+        ("make", "most", "field"),
+        [
+            (lambda n: {"type": "context", "elements": [{"type": "mrkdwn", "text": "x"}] * n}, 10, "elements"),
+            (
+                lambda n: {"type": "context", "elements": [{"type": "mrkdwn", "text": "x" * n}]},
+                3000,
+                "elements[0].text",
+            ),
+            (lambda n: {"type": "context_actions", "elements": [{"type": "icon_button"}] * n}, 5, "elements"),
+            (lambda n: {"type": "input", "label": {"type": "plain_text", "text": "x" * n}}, 2000, "label.text"),
+            (lambda n: {"type": "video", "title": {"type": "plain_text", "text": "x" * n}}, 200, "title.text"),
+            (lambda n: {"type": "video", "author_name": "x" * n}, 50, "author_name"),
+            (lambda n: {"type": "table", "rows": [[{"type": "raw_text", "text": "x"}]] * n}, 100, "rows"),
+            (lambda n: {"type": "table", "rows": [[{"type": "raw_text", "text": "x"}] * n]}, 20, "rows[0]"),
+            (lambda n: {"type": "table", "rows": [], "column_settings": [{}] * n}, 20, "column_settings"),
+            (lambda n: accessory({"type": "overflow", "options": [{}] * n}), 5, "accessory.options"),
+            (lambda n: accessory({"type": "checkboxes", "options": [{}] * n}), 10, "accessory.options"),
+            (lambda n: accessory({"type": "static_select", "options": [{}] * n}), 100, "accessory.options"),
+            (lambda n: accessory({"type": "static_select", "option_groups": [{}] * n}), 100, "accessory.option_groups"),
+            (
+                lambda n: accessory({"type": "static_select", "options": [{"text": {"text": "x" * n}}]}),
+                75,
+                "accessory.options[0].text.text",
+            ),
+            (
+                lambda n: accessory({"type": "overflow", "options": [{"value": "x" * n}]}),
+                150,
+                "accessory.options[0].value",
+            ),
+            (lambda n: accessory({"type": "button", "text": {"text": "x" * n}}), 75, "accessory.text.text"),
+            (lambda n: accessory({"type": "button", "url": "x" * n}), 3000, "accessory.url"),
+            (lambda n: accessory({"type": "button", "value": "x" * n}), 2000, "accessory.value"),
+            (
+                lambda n: accessory({"type": "button", "confirm": {"text": {"text": "x" * n}}}),
+                300,
+                "accessory.confirm.text.text",
+            ),
+            (lambda n: {"type": "card", "body": {"text": "x" * n}}, 200, "body.text"),
+            (lambda n: {"type": "carousel", "elements": [{}] * n}, 10, "elements"),
+        ],
+    )
+    def test_limits_of_a_block(self, make: Any, most: int, field: str) -> None:
+        """So does each documented limit inside a block and inside its elements."""
+        assert native(SLACK, one(make(most)))
+        assert problems(SLACK, one(make(most + 1))) == [f"message.val.blocks[0].{field}"]
+
+    @pytest.mark.parametrize(
+        ("make", "most"),
+        [
+            (lambda n: {"type": "markdown", "text": "x" * n}, 12_000),
+            (lambda n: {"type": "table", "rows": [[{"type": "raw_text", "text": "x" * n}]]}, 10_000),
+        ],
+    )
+    def test_limits_of_all_blocks_together(self, make: Any, most: int) -> None:
+        """All Markdown of a message has one limit, and so have all its tables."""
+        assert native(SLACK, {"text": "t", "blocks": [make(most - 1), make(1)]})
+        assert problems(SLACK, {"text": "t", "blocks": [make(most), make(1)]}) == ["message.val"]
+
     def test_block_without_type(self) -> None:
         """A block without a type is named."""
         assert problems(SLACK, {"blocks": [{}]}) == ["message.val.blocks[0]"]
+
+
+def accessory(element: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": "t"}, "accessory": element}
 
 
 def one(block: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 
 from adapters.base import ChannelName
 from notify import render
+from notify.findings import findings
 from notify.render import Rendered, Unfit
+from notify.slack_text import escape
+from notify.teams_text import APART
 
 TEAMS, SLACK = ChannelName.MSTEAMS, ChannelName.SLACK
 BUTTON: dict[str, Any] = {
@@ -63,12 +66,21 @@ TABLE: dict[str, Any] = {
 }
 IMAGE: dict[str, Any] = {"type": "image", "payload": {"url": " https://i.example/i.jpg"}}
 TEXT: dict[str, Any] = {"type": "template", "payload": {"template_type": "text", "text": "Hello"}}
+ROW: dict[str, Any] = {"Values": ["1", "2"]}
 NAMES = ["text", "buttons", "elements", "columns", "url", "quick_replies", "template_type", "heading"]
 _INNER = st.dictionaries(
     st.sampled_from(["title", "url", "payload", "Values", "buttons"]),
     st.none() | st.text(max_size=3) | st.lists(st.integers()),
 )
 ODD = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.lists(st.none() | _INNER)
+
+
+def changed(template: dict[str, Any], **inner: Any) -> dict[str, Any]:
+    return {**template, "payload": {**template["payload"], **inner}}
+
+
+def replies(number: int) -> dict[str, Any]:
+    return changed(QUICK, quick_replies=[{"title": f"Reply {index}"} for index in range(number)])
 
 
 def shown(channel: ChannelName, payload: dict[str, Any]) -> dict[str, Any]:
@@ -121,7 +133,58 @@ class TestTeams:
 
     def test_image(self) -> None:
         """A picture is shown by its address."""
-        assert card(IMAGE)["body"] == [{"type": "Image", "url": "https://i.example/i.jpg", "altText": ""}]
+        assert card(IMAGE)["body"] == [{"type": "Image", "url": "https://i.example/i.jpg", "altText": "Picture"}]
+
+    def test_many_buttons(self) -> None:
+        """Teams shows six actions in a row and hides the rest, so more than six stand in rows of six."""
+        content = card(replies(14))
+
+        assert "actions" not in content
+        assert [6, 6, 2] == [len(row["actions"]) for row in content["body"][1:]]
+        assert 6 == len(card(replies(6))["actions"])
+
+    def test_pictures_of_buttons(self) -> None:
+        """The picture of a quick reply stands on its button."""
+        reply = {"title": "Red", "image_url": "https://i.example/red.png"}
+
+        assert "https://i.example/red.png" == card(changed(QUICK, quick_replies=[reply]))["actions"][0]["iconUrl"]
+
+    def test_look_of_a_table(self) -> None:
+        """A table has the whole width, an emphasised header and the sides that its columns name."""
+        content = card(TABLE)
+
+        assert {"width": "Full"} == content["msteams"]
+        table = content["body"][-1]
+        assert ["center", "left"] == [column["horizontalCellContentAlignment"] for column in table["columns"]]
+        assert ["Bolder", None, None] == [row["cells"][0]["items"][0].get("weight") for row in table["rows"]]
+        assert "msteams" not in card(BUTTON)
+
+    def test_words_are_words(self) -> None:
+        """In a card the words of a template mention nobody and are no links, and its lines stay lines."""
+        body = card(changed(TEXT, text="[bank](https://evil.example) <at>Ann</at>\nHello"))["body"]
+
+        assert f"[bank]{APART}(https://evil.example) <{APART}at>Ann<{APART}/at>\n\nHello" == body[0]["text"]
+
+
+class TestSummary:
+    @pytest.mark.parametrize(
+        ("template", "summary"),
+        [
+            (BUTTON, "What do you want to do next?"),
+            (LIST, "Classic <White>"),
+            (IMAGE, "You have a new notification."),
+            ({"type": "image", "payload": {"url": "https://i.example/i.jpg", "title": "A cat"}}, "A cat"),
+            (TABLE, "Account details"),
+            (
+                {"type": "template", "payload": {"template_type": "table", "columns": ["A", "B"], "elements": [ROW]}},
+                "A, B",
+            ),
+        ],
+    )
+    def test_summary(self, template: dict[str, Any], summary: str) -> None:
+        """A notification, a screen reader and an old client always have words to show: the first that there are."""
+        assert summary == shown(TEAMS, template)["summary"] == card(template)["fallbackText"]
+        assert escape(summary) == shown(SLACK, template)["text"]
 
 
 class TestSlack:
@@ -136,10 +199,7 @@ class TestSlack:
 
     def test_many_buttons(self) -> None:
         """More buttons than one block takes are spread over several; none is lost."""
-        replies = [{"title": f"Reply {number}"} for number in range(60)]
-        payload = {"type": "template", "payload": {**QUICK["payload"], "quick_replies": replies}}
-
-        blocks = shown(SLACK, payload)["blocks"][1:]
+        blocks = shown(SLACK, replies(60))["blocks"][1:]
 
         assert [len(block["elements"]) for block in blocks] == [25, 25, 10]
 
@@ -160,6 +220,34 @@ class TestSlack:
         _, table = shown(SLACK, TABLE)["blocks"]
 
         assert table["elements"][0]["elements"][0]["text"] == "Name   Amount\nPeter  1500\nSam    20.5"
+
+    def test_long_text(self) -> None:
+        """A text that is too long for one section goes on in the next, between two words."""
+        said = " ".join(["word"] * 1500)
+
+        blocks = shown(SLACK, changed(TEXT, text=said))["blocks"]
+
+        assert said == " ".join(block["text"]["text"] for block in blocks)
+        assert [2999, 2999, 1499] == [len(block["text"]["text"]) for block in blocks]
+        assert ["x" * 3000, "x"] == [
+            block["text"]["text"] for block in shown(SLACK, changed(TEXT, text="x" * 3001))["blocks"]
+        ]
+
+    def test_lines_of_a_title(self) -> None:
+        """An emphasised title is one line, or it would not be emphasised."""
+        (block,) = shown(SLACK, changed(LIST, buttons=[], elements=[{"title": " Two\nlines "}]))["blocks"]
+
+        assert "*Two lines*" == block["text"]["text"]
+
+    def test_too_long_for_a_button(self) -> None:
+        """What a button cannot hold is refused by the template's name and by what is wrong with it, never cut."""
+        long = {"title": "x" * 76, "payload": "y"}
+
+        assert isinstance(render.native(TEAMS, changed(QUICK, quick_replies=[long]), "message.val"), Rendered)
+        found = render.native(SLACK, changed(QUICK, quick_replies=[long]), "message.val")
+        assert isinstance(found, Unfit)
+        assert ["message.val.payload"] == [problem.field for problem in found.problems]
+        assert found.problems[0].says.startswith("becomes blocks[1].elements[0].text.text, which is too long for Slack")
 
     def test_address_cannot_break_out(self) -> None:
         """An address cannot end its brackets early and mention somebody."""
@@ -192,7 +280,11 @@ class TestUnknown:
         assert [problem.field for problem in found.problems] == ["message.val.payload"]
 
     @pytest.mark.parametrize(
-        "buttons", [None, {}, [], [1], [{}], [{"title": " "}], [{"title": "x", "url": "javascript:alert(1)"}]]
+        "buttons",
+        [
+            *(None, {}, [], [1], [{}], [{"title": " "}], [{"title": "x", "url": "javascript:alert(1)"}]),
+            [{"title": "x", "url": "https://x.example/a b"}],
+        ],
     )
     def test_broken_form(self, buttons: Any) -> None:
         """A template that has not its documented form is sent as its text, and never guessed at."""
@@ -208,3 +300,58 @@ class TestUnknown:
 
         for channel in ChannelName:
             assert isinstance(render.native(channel, payload, "message.val"), Rendered | Unfit)
+
+
+WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="*["), max_size=12)
+LONG = WORDS | st.sampled_from(["x" * 76, "x" * 2001, "word " * 900])
+URL = st.sampled_from(["https://x.example/?a=1&b=<2>|3", "http://x.example/i.png"])
+BUTTONS = st.lists(
+    st.fixed_dictionaries({"title": LONG}, optional={"url": URL, "payload": LONG, "image_url": URL}), max_size=30
+)
+ELEMENTS = st.lists(
+    st.fixed_dictionaries(
+        {"title": LONG},
+        optional={"subtitle": LONG, "image_url": URL, "default_action": st.builds(dict, url=URL), "buttons": BUTTONS},
+    ),
+    max_size=30,
+)
+CELL = WORDS | st.integers() | st.none()
+
+
+def tables(width: int) -> st.SearchStrategy[dict[str, Any]]:
+    row = st.lists(CELL, min_size=width, max_size=width)
+    return st.fixed_dictionaries(
+        {
+            "template_type": st.just("table"),
+            "columns": st.lists(
+                st.tuples(WORDS, st.sampled_from(["left", "right", "x"])).map(list), min_size=width, max_size=width
+            ),
+            "elements": st.lists(st.builds(lambda values: {"Values": values}, row), max_size=5).map(
+                lambda rows: rows * 30
+            ),
+        },
+        optional={"text": LONG},
+    )
+
+
+INNER = st.one_of(
+    st.fixed_dictionaries({"template_type": st.just("text"), "text": LONG}),
+    st.fixed_dictionaries({"template_type": st.just("button"), "text": LONG, "buttons": BUTTONS}),
+    st.fixed_dictionaries({"template_type": st.just("quick_replies"), "text": LONG, "quick_replies": BUTTONS}),
+    st.fixed_dictionaries({"template_type": st.just("list"), "elements": ELEMENTS}, optional={"buttons": BUTTONS}),
+    st.fixed_dictionaries({"template_type": st.just("image"), "url": URL}, optional={"text": LONG}),
+    st.integers(1, 25).flatmap(tables),
+)
+
+
+class TestEverything:
+    @given(INNER)
+    def test_right_or_refused(self, inner: dict[str, Any]) -> None:
+        """Whatever a template holds, what it becomes has no findings, or the template is refused by its name."""
+        for channel in ChannelName:
+            found = render.native(channel, {"type": "template", "payload": inner}, "message.val")
+
+            if isinstance(found, Rendered):
+                assert () == findings(channel, found.payload)
+            else:
+                assert all(problem.field.startswith("message.val.payload") for problem in found.problems)
