@@ -40,7 +40,7 @@ from identity.resolver import Resolver
 from identity.slack import SlackPeople
 from identity.slack_listing import SlackDirectory, SlackListing
 from identity.teams import GraphPeople
-from notify import auth, health, lookups, wire
+from notify import auth, body, health, lookups
 from notify.api import Api
 from notify.audit import Audit
 from notify.chores import ChoreBook
@@ -53,8 +53,11 @@ from notify.lookups import LookUpChore, LookUps
 from notify.metrics import Metrics
 from notify.prospects import Prospects, Side
 from notify.quota import Quota
+from notify.renderer import Renderer
 from notify.requests import Requests
 from notify.runner import Runner
+from notify.script.pool import ScriptPool
+from notify.trial import Trial
 from notify.workshop import Clocks, Workshop
 from settings import ApiClient, Bot, Settings, load
 from storage import installations
@@ -66,6 +69,7 @@ from storage.vault import Vault, derive
 SESSION = web.AppKey("session", aiohttp.ClientSession)
 DATABASE = web.AppKey("database", Database)
 RUNNER = web.AppKey("runner", Runner)
+SCRIPTS = web.AppKey("scripts", ScriptPool)
 
 CLOCKS = Clocks(wall=time.time, monotonic=time.monotonic)
 TOTAL_SECONDS, CONNECT_SECONDS, KEEP_ALIVE_SECONDS, DNS_SECONDS = 15.0, 5.0, 30.0, 300
@@ -96,16 +100,18 @@ async def build_app(settings: Settings) -> web.Application:
     platforms = _platforms(settings, database, session)
     runner = Runner(database, owner=secrets.token_hex(8), claim_seconds=settings.server.claim_seconds)
     app = web.Application(middlewares=[answer_errors], client_max_size=settings.limits.body_bytes)
-    app[SESSION], app[DATABASE], app[RUNNER] = session, database, runner
+    app[SESSION], app[DATABASE], app[RUNNER], app[SCRIPTS] = session, database, runner, ScriptPool()
+    names = {BotId(bot.id): bot.name for bot in settings.bots}
+    renderer = Renderer(app[SCRIPTS], key=_ids_key(settings), names=names)
     metrics = Metrics()
     metrics.gauge("herald_lanes_active", "Lanes that this process drains now", lambda: runner.active_lanes)
     audit = Audit(database, clock=CLOCKS.wall, registry=metrics.registry)
-    shops = _shops(settings, database, platforms, runner, metrics)
-    app.add_routes(_api(settings, database, runner, shops).routes())
+    shops = _shops(settings, database, platforms, runner, metrics, renderer)
+    app.add_routes(_api(settings, database, runner, shops, renderer).routes())
     app.add_routes(_platform_routes(settings, database, platforms, runner))
     app.add_routes(health.health_routes(_checks(database, audit)))
     app.add_routes(metrics.routes())
-    app.cleanup_ctx.extend([_close_session, _close_database])
+    app.cleanup_ctx.extend([_close_session, _close_database, _close_scripts])
     retention = settings.delivery.retention_days
     app.cleanup_ctx.append(_task(lambda: keep_house(database, retention_days=retention, clock=CLOCKS.wall)))
     app.cleanup_ctx.append(_task(audit.run))
@@ -213,7 +219,12 @@ def _slack_app(bot: Bot, public_url: str) -> SlackApp:
 
 
 def _shops(
-    settings: Settings, database: Database, platforms: Platforms, runner: Runner, metrics: Metrics
+    settings: Settings,
+    database: Database,
+    platforms: Platforms,
+    runner: Runner,
+    metrics: Metrics,
+    renderer: Renderer,
 ) -> Mapping[ChannelName, Workshop]:
     """What the drains of each channel work with."""
     listing = SlackListing(platforms.slack, platforms.slack_installations, database)
@@ -251,6 +262,7 @@ def _shops(
                 clock=CLOCKS.wall,
                 awaited=frozenset({lookups.KIND}),
             ),
+            renderer=renderer,
             policy=Policy(max_attempts=settings.delivery.max_attempts, settle_seconds=settings.delivery.settle_seconds),
             clocks=CLOCKS,
             wake=runner.wake,
@@ -261,9 +273,15 @@ def _shops(
     }
 
 
-def _api(settings: Settings, database: Database, runner: Runner, shops: Mapping[ChannelName, Workshop]) -> Api:
+def _api(
+    settings: Settings,
+    database: Database,
+    runner: Runner,
+    shops: Mapping[ChannelName, Workshop],
+    renderer: Renderer,
+) -> Api:
     """The public API: who may call, and what a call does."""
-    bots = {BotId(bot.id): wire.Bot(BotId(bot.id), _channels(bot)) for bot in settings.bots}
+    bots = {BotId(bot.id): body.Bot(BotId(bot.id), _channels(bot)) for bot in settings.bots}
     door = auth.Door(
         _clients(settings),
         list(bots),
@@ -283,12 +301,18 @@ def _api(settings: Settings, database: Database, runner: Runner, shops: Mapping[
         door,
         bots,
         dry_run=_dry_run(database, runner, shops),
+        trial=Trial(database, renderer),
         quota=Quota(per_minute=settings.limits.requests_per_minute, per_hour=settings.limits.requests_per_hour),
-        ids_key=derive(settings.storage.encryption_key[-1].get_secret_value(), b"ids"),
+        ids_key=_ids_key(settings),
         clock=CLOCKS.wall,
         max_body=settings.limits.body_bytes,
         max_identities=settings.limits.identities,
     )
+
+
+def _ids_key(settings: Settings) -> bytes:
+    """What the ids of people and callers are made with."""
+    return derive(settings.storage.encryption_key[-1].get_secret_value(), b"ids")
 
 
 def _dry_run(database: Database, runner: Runner, shops: Mapping[ChannelName, Workshop]) -> DryRun:
@@ -382,6 +406,11 @@ def _checks(database: Database, audit: Audit) -> list[health.Check]:
 async def _close_session(app: web.Application) -> AsyncIterator[None]:
     yield
     await app[SESSION].close()
+
+
+async def _close_scripts(app: web.Application) -> AsyncIterator[None]:
+    yield
+    await app[SCRIPTS].close()
 
 
 async def _close_database(app: web.Application) -> AsyncIterator[None]:

@@ -279,6 +279,9 @@ class Channel(Protocol):
     def prepare(self, payload: Mapping[str, Any]) -> object:
         """Serialise a native payload once; the result goes to every `send` of that payload."""
 
+    def shows(self, prepared: object) -> bool:
+        """Whether a later look at the conversation would show the message (an answer in a thread stands elsewhere)."""
+
     async def warm(self, bot: BotId) -> None:
         """Fetch what the first calls would otherwise all wait for, and then go on the wire in one moment. Its failure
         is for them to report."""

@@ -7,19 +7,43 @@ client written for Kore never needs it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
+from adapters.base import ChannelName
 from notify import texts
+from notify.body import Problems
 from notify.dry_run import Outlook, Rehearsal
 from notify.ids import derived_id
+from notify.notes import Notes
+from notify.personal import Personal, Ready, Unready
 from notify.prospects import Prospect, Question, Standing
 from notify.records import LogEntry, PausedLane, RequestRecord, RequestStatus
+from notify.render import sizes
 from notify.trace import stored
 
 JOB_TYPE: Final = "PROACTIVE_NOTIFICATIONS_API"
 ACTION: Final = "PROACTIVE_NOTIFICATIONS"
 DRY_RUN: Final = "DRY_RUN"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A message as somebody would get it, and what is probably wrong with it. None: nobody would get any."""
+
+    payload: Mapping[str, Any] | None
+    findings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One identity of a preview: its message on one channel, and what is probably wrong with it."""
+
+    channel: ChannelName
+    original: str
+    message: Personal
+    findings: tuple[str, ...] = ()
 
 
 class Answers:
@@ -29,8 +53,9 @@ class Answers:
         self._key = key
 
     def sent(self, record: RequestRecord) -> dict[str, Any]:
-        """The answer to a send call."""
+        """The answer to a send call; v2's begins with the id, as Kore's samples do."""
         return {
+            **({"_id": record.id} if record.route == "v2" else {}),
             "status": record.status.value,
             "percentageComplete": percentage(record),
             "streamId": record.bot_id,
@@ -65,7 +90,7 @@ class Answers:
             **_optional("details", dict(_details(record))),
         }
 
-    def rehearsed(self, rehearsal: Rehearsal, created_by: str, sample: Mapping[str, Any], now: float) -> dict[str, Any]:
+    def rehearsed(self, rehearsal: Rehearsal, created_by: str, sample: Sample, now: float) -> dict[str, Any]:
         """The answer to a dry run: the record of a send without an id, and how each identity stands."""
         question, moment = rehearsal.question, iso(now)
         shared = {"createdBy": created_by, "streamId": question.bot, "channel": question.channel.value}
@@ -88,7 +113,8 @@ class Answers:
                 "outcomes": {standing.value: count for standing, count in sorted(rehearsal.counts.items())},
                 **_estimate(rehearsal.seconds, now),
                 **_optional("paused", _paused(rehearsal.paused)),
-                "sample": sample,
+                **_optional("sample", None if sample.payload is None else dict(sample.payload)),
+                **_optional("warnings", list(sample.findings)),
             },
         }
 
@@ -97,6 +123,17 @@ class Answers:
         entry = _prospect(outlook.prospect)
         details = {**entry["details"], **_optional("paused", _paused(outlook.paused))}
         return {"streamId": question.bot, "channel": question.channel.value, **entry, "details": details}
+
+    def previewed(self, bot: str, shown: Iterable[Shown], refused: Mapping[ChannelName, Problems]) -> dict[str, Any]:
+        """The answer to a preview: each identity's message on each channel, and the channels that would refuse it."""
+        return {
+            "streamId": bot,
+            "previews": [_shown(each) for each in shown],
+            **_optional(
+                "refused",
+                {channel.value: [str(problem) for problem in problems] for channel, problems in refused.items()},
+            ),
+        }
 
     def _entry(self, record: RequestRecord, entry: LogEntry) -> dict[str, Any]:
         return {
@@ -126,6 +163,19 @@ class Answers:
         }
 
 
+def _shown(shown: Shown) -> dict[str, Any]:
+    message = shown.message
+    about: dict[str, Any] = {"channel": shown.channel.value, "originalId": shown.original}
+    match message:
+        case Ready(payload, notes):
+            about |= {"payload": dict(payload), "size": sizes(shown.channel, payload)}
+        case Unready(reason, code, says, notes):
+            about |= {"reason": reason, "code": code, "remedy": says}
+        case _:
+            assert_never(message)
+    return about | _noted(replace(notes, warnings=(*notes.warnings, *shown.findings)))
+
+
 def _prospect(prospect: Prospect) -> dict[str, Any]:
     """How one identity stands, in the names of a status entry."""
     same = None if prospect.same_as is None else f"identities[{prospect.same_as}]"
@@ -142,6 +192,7 @@ def _prospect(prospect: Prospect) -> dict[str, Any]:
             **_optional("tenant", prospect.tenant),
             **_optional("duplicateOf", same),
             **_optional("trace", [_step(stored(step)) for step in prospect.trace]),
+            **_noted(prospect.notes),
         },
     }
 
@@ -223,7 +274,12 @@ def _entry_details(entry: LogEntry) -> dict[str, Any]:
         **_optional("duplicateOf", entry.duplicate_of),
         **_optional("trace", [_step(step) for step in entry.trace]),
         "attempts": entry.attempts,
+        **_noted(entry.notes),
     }
+
+
+def _noted(notes: Notes) -> dict[str, Any]:
+    return {**_optional("warnings", list(notes.warnings)), **_optional("scriptLog", list(notes.log))}
 
 
 def _step(step: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,37 +9,54 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final, Protocol
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeVar
 
 from aiohttp import hdrs, web
 
 from adapters.base import BotId
-from notify import errors, idempotency, wire
-from notify.answers import Answers
+from notify import body, errors, idempotency, wire, wire_explain, wire_preview, wire_v2
+from notify.answers import Answers, Sample, Shown
 from notify.auth import HEADER, Client, Door
+from notify.body import MAX_IDENTITIES, Bot, Problems
 from notify.dry_run import Outlook, Rehearsal
 from notify.errors import as_bytes, json_answer, literal_answer
+from notify.findings import findings
 from notify.ids import derived_id, has_shape
+from notify.personal import Personal, Ready
 from notify.prospects import Question
 from notify.quota import Quota
 from notify.records import IdempotencyKey, NotInstalled, RequestRecord, Submission, Submitter
 from notify.render import Problem
-from notify.wire import Bot
+from notify.wire import Call
 from storage.engine import UNAVAILABLE, describe
 
 log = logging.getLogger("herald.api")
 
+Parsed = TypeVar("Parsed")
+
 MAX_BODY: Final = 8 * 1024 * 1024
 BODY_SECONDS: Final = 30.0
 LARGE_BODY: Final = 256 * 1024  # reading more than this JSON takes long enough to be noticed by other callers
-V1: Final = "v1"
 DRY_RUN: Final = "dryRun"
 NOT_INSTALLED_THERE: Final = Problem(
     "options.tenant",
     "the app is not installed there: install it, name another tenant, or leave the option out",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One of Kore's two send calls: its name in the database, and how its body is read."""
+
+    name: str
+    parse: Callable[..., Call | Problems]
+
+
+V1: Final = Version("v1", wire.parse)
+V2: Final = Version("v2", wire_v2.parse)
 
 
 class RequestsDoor(Protocol):
@@ -68,15 +85,22 @@ class RequestsDoor(Protocol):
 class DryRunDoor(Protocol):
     """What this room needs of rehearsals (`notify.dry_run.DryRun`)."""
 
-    async def rehearse(self, question: Question, caller: str) -> Rehearsal:
-        """How a send call with this audience would go. Raises NotInstalled."""
+    async def rehearse(self, question: Question, caller: str, rendered: Sequence[Personal]) -> Rehearsal:
+        """How a send call with this audience and these messages would go. Raises NotInstalled."""
 
     async def explain(self, question: Question, *, look_up: bool) -> Outlook:
         """How one person stands. Raises NotInstalled."""
 
 
+class TrialDoor(Protocol):
+    """What this room needs of messages that nobody is to receive (`notify.trial.Trial`)."""
+
+    async def render(self, bot: BotId, call: Call) -> list[Personal]:
+        """The message of each identity, in their order."""
+
+
 class Api:
-    """The handlers of Kore's v1 routes."""
+    """The handlers of Kore's routes and of our own beside them."""
 
     def __init__(
         self,
@@ -85,17 +109,19 @@ class Api:
         bots: Mapping[BotId, Bot],
         *,
         dry_run: DryRunDoor,
+        trial: TrialDoor,
         quota: Quota,
         ids_key: bytes,
         clock: Callable[[], float],
         monotonic: Callable[[], float] = time.monotonic,
         max_body: int = MAX_BODY,
-        max_identities: int = wire.MAX_IDENTITIES,
+        max_identities: int = MAX_IDENTITIES,
         body_seconds: float = BODY_SECONDS,
     ) -> None:
         self._requests = requests
         self._door = door
         self._dry_run = dry_run
+        self._trial = trial
         self._bots = bots
         self._quota = quota
         self._monotonic = monotonic
@@ -111,12 +137,22 @@ class Api:
         base = f"{errors.API_PREFIX}bot/{{bot_id}}"
         return [
             web.post(f"{base}/notify", self.send, expect_handler=expect),
+            web.post(f"{base}/notifyV2", self.send_v2, expect_handler=expect),
             web.post(f"{base}/identities/explain", self.explain, expect_handler=expect),
+            web.post(f"{base}/preview", self.preview, expect_handler=expect),
             web.get(f"{base}/notify/status/{{request_id}}", self.status, allow_head=False, expect_handler=expect),
+            web.get(f"{base}/notifyV2/status/{{request_id}}", self.status, allow_head=False, expect_handler=expect),
         ]
 
     async def send(self, request: web.Request) -> web.Response:
         """`POST …/notify`: accept one message for up to 1000 people and answer at once."""
+        return await self._send(request, V1)
+
+    async def send_v2(self, request: web.Request) -> web.Response:
+        """`POST …/notifyV2`: the same with a word for each person."""
+        return await self._send(request, V2)
+
+    async def _send(self, request: web.Request, version: Version) -> web.Response:
         client, bot = await self._admit(request)
         _only(request, DRY_RUN)
         rehearsal = _is_dry_run(request)
@@ -124,42 +160,57 @@ class Api:
         key = _key(request)
         raw = await self._body(request)
         if rehearsal:
-            return await self._rehearse(client, bot, raw)
+            return await self._rehearse(client, bot, raw, version)
         bound = None if key is None else idempotency.bind(key, raw)
         with _storage(), _keys():
             if bound is not None:
-                by = Submitter(bot.id, client.client_id, V1)
+                by = Submitter(bot.id, client.client_id, version.name)
                 earlier = await self._requests.answered(by, bound, now=self._clock())
                 if earlier is not None:
                     return literal_answer(earlier)
-        call = await self._parse(raw, bot)
-        if isinstance(call, tuple):
-            raise errors.invalid_arguments([str(problem) for problem in call])
-        submission = self._submission(bot, client, call)
+        call = await self._parse(raw, bot, version)
+        submission = self._submission(bot, client, call, version)
         with _storage(), _keys(), _pinned():
             answer = await self._requests.accept(submission, now=self._clock(), write=self._first_answer, key=bound)
         return literal_answer(answer)
 
-    async def _rehearse(self, client: Client, bot: Bot, raw: bytes) -> web.Response:
-        """`POST …/notify?dryRun=true`: what the call would come to; nothing is sent, stored or bound to a key."""
-        call = await self._parse(raw, bot)
-        if isinstance(call, tuple):
-            raise errors.invalid_arguments([str(problem) for problem in call])
+    async def _rehearse(self, client: Client, bot: Bot, raw: bytes, version: Version) -> web.Response:
+        """`…?dryRun=true`: what the call would come to; nothing is sent, stored or bound to a key."""
+        call = await self._parse(raw, bot, version)
         identities = [entry.original for entry in call.entries]
         question = Question(bot.id, call.channel, call.identity_type, identities, call.options.get("tenant"))
         with _storage(), _pinned():
-            rehearsal = await self._dry_run.rehearse(question, client.client_id)
-        answer = self._answers.rehearsed(rehearsal, self._created_by(client), call.payload, self._clock())
-        return json_answer(answer)
+            rendered = await self._trial.render(bot.id, call)
+            rehearsal = await self._dry_run.rehearse(question, client.client_id, rendered)
+        sample = await _sample(call, rendered)
+        return json_answer(self._answers.rehearsed(rehearsal, self._created_by(client), sample, self._clock()))
+
+    async def preview(self, request: web.Request) -> web.Response:
+        """`POST …/preview`: one message for up to ten identities as each would get it, on each channel asked about."""
+        _, bot = await self._admit(request)
+        _only(request)
+        _require_json(request)
+        calls = _valid(wire_preview.parse(await self._body(request), bot))
+        shown = []
+        for channel, call in calls.items():
+            if isinstance(call, tuple):
+                continue
+            with _storage():
+                rendered = await self._trial.render(bot.id, call)
+            found = {id(message): await _found(call, message) for message in rendered}
+            shown += [
+                Shown(channel, entry.original, message, found[id(message)])
+                for entry, message in zip(call.entries, rendered, strict=True)
+            ]
+        refused = {channel: call for channel, call in calls.items() if isinstance(call, tuple)}
+        return json_answer(self._answers.previewed(bot.id, shown, refused))
 
     async def explain(self, request: web.Request) -> web.Response:
         """`POST …/identities/explain`: how one person would be reached, or why not."""
         _, bot = await self._admit(request)
         _only(request)
         _require_json(request)
-        parsed = wire.parse_explain(await self._body(request), bot)
-        if isinstance(parsed, tuple):
-            raise errors.invalid_arguments([str(problem) for problem in parsed])
+        parsed = _valid(wire_explain.parse(await self._body(request), bot))
         question = Question(bot.id, parsed.channel, parsed.identity_type, [parsed.identity], parsed.tenant)
         with _storage(), _pinned():
             outlook = await self._dry_run.explain(question, look_up=parsed.look_up)
@@ -209,20 +260,20 @@ class Api:
             raise errors.body_not_decodable() from None
         return bytes(body)
 
-    async def _parse(self, raw: bytes, bot: Bot) -> wire.Call | tuple[Problem, ...]:
+    async def _parse(self, raw: bytes, bot: Bot, version: Version) -> Call:
         if len(raw) <= LARGE_BODY:
-            return wire.parse(raw, bot, max_identities=self._max_identities)
-        return await asyncio.to_thread(wire.parse, raw, bot, max_identities=self._max_identities)
+            return _valid(version.parse(raw, bot, max_identities=self._max_identities))
+        return _valid(await asyncio.to_thread(version.parse, raw, bot, max_identities=self._max_identities))
 
-    def _submission(self, bot: Bot, client: Client, call: wire.Call) -> Submission:
+    def _submission(self, bot: Bot, client: Client, call: Call, version: Version) -> Submission:
         return Submission(
             bot_id=bot.id,
             channel=call.channel,
             client_id=client.client_id,
             created_by=self._created_by(client),
-            route=V1,
+            route=version.name,
             identity_type=call.identity_type,
-            payload=call.payload,
+            message=call.message,
             entries=call.entries,
             options=call.options,
         )
@@ -241,8 +292,27 @@ async def expect(request: web.Request) -> web.Response | None:
     return None
 
 
+def _valid(parsed: Parsed | Problems) -> Parsed:
+    if isinstance(parsed, tuple):
+        raise errors.invalid_arguments([str(problem) for problem in parsed])
+    return parsed
+
+
+async def _sample(call: Call, rendered: Sequence[Personal]) -> Sample:
+    """The first message that somebody would get."""
+    first = next((message for message in rendered if isinstance(message, Ready)), None)
+    return Sample(None) if first is None else Sample(first.payload, await _found(call, first))
+
+
+async def _found(call: Call, message: Personal) -> tuple[str, ...]:
+    """What is probably wrong with a message; holding a card against its schema takes too long for the event loop."""
+    if not isinstance(message, Ready):
+        return ()
+    return await asyncio.to_thread(findings, call.channel, message.payload)
+
+
 def _only(request: web.Request, *known: str) -> None:
-    problems = wire.unknown_names(request.query, known)
+    problems = body.unknown_names(request.query, known)
     if problems:
         raise errors.invalid_arguments([str(problem) for problem in problems])
 

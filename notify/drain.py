@@ -71,7 +71,15 @@ class Drain:
         self.steps = Steps(self, shop)
         self.sender = Sender(self, shop, pace)
         self.results = Results(self, shop, self._ledger)
-        self.looks = Looks(lane, shop.looker, self.gate, shop.policy, wall=clocks.wall, apply=self.steps.apply)
+        self.looks = Looks(
+            lane,
+            shop.looker,
+            self.gate,
+            shop.policy,
+            wall=clocks.wall,
+            shows=shop.channel.shows,
+            apply=self.steps.apply,
+        )
         self._pump = Pump(self, shop, pace, self._ledger.term)
         self._upkeep = Upkeep(self, shop, self._ledger)
         self._chore_gate = ChoreGate(

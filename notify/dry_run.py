@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 from adapters.base import ENTRY, ChannelName, Lane, TenantId
 from identity.answers import Resolution
@@ -15,6 +16,7 @@ from notify import forecast
 from notify.forecast import Traffic, Work
 from notify.identities import comparable
 from notify.lookups import LookUps
+from notify.personal import Personal, Ready, Unready
 from notify.prospects import ASK_AGAIN, Prospect, Prospects, Question, Side, Standing
 from notify.records import PausedLane
 
@@ -56,9 +58,10 @@ class DryRun:
         self._sides = sides
         self._traffic = traffic
 
-    async def rehearse(self, question: Question, caller: str) -> Rehearsal:
-        """How a send call with this audience would go. Raises NotInstalled."""
-        prospects = await self._prospects.read(question)
+    async def rehearse(self, question: Question, caller: str, rendered: Sequence[Personal]) -> Rehearsal:
+        """How a send call with this audience would go; `rendered` is each identity's message. Raises NotInstalled."""
+        read = await self._prospects.read(question)
+        prospects = [_told(prospect, message) for prospect, message in zip(read, rendered, strict=True)]
         people = [each for each in prospects if each.same_as is None]
         lanes: defaultdict[TenantId, list[Prospect]] = defaultdict(list)
         for each in people:
@@ -100,3 +103,18 @@ class DryRun:
             asked |= await self._look_ups.ask(lane, prospect.ask, email, until)
             (prospect,) = await self._prospects.read(question, asked)
         return replace(prospect, remedy=ASK_AGAIN) if prospect.ask else prospect
+
+
+def _told(prospect: Prospect, message: Personal) -> Prospect:
+    """A person for whom there is no message cannot be reached, however well they are known."""
+    match message:
+        case Ready(_, notes):
+            return replace(prospect, notes=notes)
+        case Unready(reason, code, says, notes):
+            if prospect.standing is Standing.UNREACHABLE:
+                return replace(prospect, notes=notes)
+            return replace(
+                prospect, standing=Standing.UNREACHABLE, reason=reason, code=code, remedy=says, notes=notes, ask=()
+            )
+        case _:
+            assert_never(message)

@@ -23,6 +23,7 @@ from notify.item import Item
 from notify.opening import Openings
 from notify.pacing import FairQueue
 from notify.placing import Placing
+from notify.rendering import Rendering
 from notify.resolving import COLD_MOST, Resolving
 from notify.stock import Stock
 from notify.workshop import Workshop
@@ -46,6 +47,7 @@ class Feed:
         self.stock = Stock(drain.lane, shop, key, pace)
         self.placing = Placing(drain, shop, self)
         self.resolving = Resolving(drain, self, shop)
+        self.rendering = Rendering(drain, self, shop)
         self.openings = Openings(drain, self, shop, opens=pace.opens, send_bucket=pace.send)
         self.ready: FairQueue[Item] = FairQueue()
         self.chores_wanted = asyncio.Event()
@@ -214,7 +216,7 @@ class Feed:
 
     def _admit(self, item: Item) -> None:
         if item.delivery.state is State.READY and item.delivery.address is not None:
-            self.openings.make_ready(item)
+            self.rendering.take(item)
         else:
             item.delivery = replace(item.delivery, state=State.ACCEPTED, address=None)
             self._unresolved.append(item)

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from adapters.base import Address, Lane, TenantId, TraceStep
+from notify import notes
 from notify.delivery import Delivery, OnUncertain, State, Verdict
 from notify.ids import new_id
+from notify.message import Kind, Message
+from notify.notes import NO_NOTES, Notes
+from notify.script.run import ScriptRun
 from notify.trace import Trace, stored
 from storage.deliveries import QueuedRow
 
 
 @dataclass(slots=True, eq=False)
 class OpenRequest:
-    """What a drain needs of a request: whose it is, how large, and its payload, serialised once."""
+    """What a drain needs of a request: whose it is, how large, and its message.
+
+    `prepared` is the payload, serialised once; None when the message is rendered for each person.
+    """
 
     id: str
     client_id: str
@@ -24,7 +32,10 @@ class OpenRequest:
     identity_type: str
     deadline_at: float
     on_uncertain: OnUncertain
-    prepared: object
+    message: Message
+    prepared: object | None
+    markup: bool = False  # what a script prints as text is the platform's markup
+    script: ScriptRun | None = None  # the run of its script, once it has begun
     cursor: int = 0  # the last loaded row's seq
     exhausted: bool = False
     loaded: int = 0  # items in memory
@@ -35,12 +46,19 @@ class OpenRequest:
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """One open delivery in memory. `was` and `term` are the guard of its next write."""
+    """One open delivery in memory. `was` and `term` are the guard of its next write.
+
+    `prepared` is None until its message has been rendered; `rendered` is what its next intent stores.
+    """
 
     row: QueuedRow
     request: OpenRequest
     delivery: Delivery
-    prepared: object
+    message: Message
+    prepared: object | None
+    values: Mapping[str, str] = field(default_factory=dict)  # for this person's placeholders
+    notes: Notes = NO_NOTES
+    rendered: bytes | None = None
     trace: Trace = field(default_factory=Trace)
     was: State = State.ACCEPTED
     term: int = 0
@@ -63,8 +81,10 @@ class Item:
             self.request.stuck += 1 if stuck else -1
 
 
-def item_from_row(row: QueuedRow, request: OpenRequest, lane: Lane, prepared: object, *, term: int) -> Item:
-    """Take a stored delivery up where it was left."""
+def item_from_row(
+    row: QueuedRow, request: OpenRequest, lane: Lane, own: tuple[Message, object | None] | None, *, term: int
+) -> Item:
+    """Take a stored delivery up where it was left; `own` is its own message, prepared if it can be sent as it is."""
     state = State(row.state)
     address = None
     if row.user_id is not None and state is not State.ACCEPTED:
@@ -83,7 +103,20 @@ def item_from_row(row: QueuedRow, request: OpenRequest, lane: Lane, prepared: ob
     )
     steps = [TraceStep(**step) for step in json.loads(row.trace)] if row.trace else []
     trace = Trace(steps, tenant="" if row.candidates is None else lane.tenant)
-    return Item(row, request, delivery, prepared, trace, was=state, term=term, wire_started_at=row.wire_started_at)
+    message, prepared = own or (request.message, request.prepared)
+    return Item(
+        row,
+        request,
+        delivery,
+        message,
+        prepared,
+        values=json.loads(row.parameters) if row.parameters else {},
+        notes=notes.read(row.notes),
+        trace=trace,
+        was=state,
+        term=term,
+        wire_started_at=row.wire_started_at,
+    )
 
 
 def intent_columns(item: Item, *, term: int, now: float) -> dict[str, Any]:
@@ -101,6 +134,11 @@ def intent_columns(item: Item, *, term: int, now: float) -> dict[str, Any]:
         "next_at": now,
         "trace": trace_text(item.trace),
     }
+
+
+def rendered_columns(item: Item) -> dict[str, Any]:
+    """What is stored beside the intent of a delivery whose message was rendered for it."""
+    return {"kind": str(Kind.NATIVE), "payload": item.rendered, "notes": item.notes.stored()}
 
 
 def result_columns(item: Item) -> dict[str, Any]:
@@ -127,6 +165,7 @@ def result_columns(item: Item) -> dict[str, Any]:
         "message_id": delivery.message_id,
         "store_id": _store_id(item) if sent else None,
         "trace": trace_text(item.trace),
+        "notes": item.notes.stored(),
     }
 
 

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.base import Lane, TenantId
 from notify.delivery import FINAL, WAITING, State
-from notify.item import Item, intent_columns, result_columns, trace_text
+from notify.item import Item, intent_columns, rendered_columns, result_columns, trace_text
 from storage import deliveries, failpoints, lanes
 from storage import requests as requests_store
 from storage.engine import Database
@@ -130,8 +130,14 @@ class Ledger:
     async def _write_rest(self, tx: AsyncConnection, batch: Batch, now: float) -> None:
         here = {"in_tenant": self.key[2]}
         await deliveries.move(tx, [_move_columns(move, now) | here for move in batch.moves])
-        intents = [intent_columns(item, term=self.term, now=now) | here for item in batch.intents]
-        await deliveries.intend(tx, intents)
+        intents, rendered = [], []
+        for item in batch.intents:
+            columns = intent_columns(item, term=self.term, now=now) | here
+            if item.rendered is None:
+                intents.append(columns)
+            else:
+                rendered.append(columns | rendered_columns(item))
+        await deliveries.intend(tx, intents, rendered)
         if batch.pause is not None:
             await lanes.pause(tx, self.key, batch.pause)
         elif batch.resume:

@@ -18,6 +18,7 @@ log = logging.getLogger("herald.looks")
 
 AT_ONCE = 4
 AGAIN_SECONDS = 30.0
+NOT_SHOWN = "Ask the person: the conversation does not show answers in a thread, where Herald could look."
 
 
 class Apply(Protocol):
@@ -37,13 +38,16 @@ class Looks:
         policy: Policy,
         *,
         wall: Callable[[], float],
+        shows: Callable[[object], bool],
         apply: Apply,
     ) -> None:
+        """`shows` says whether a conversation shows a prepared message to who looks at it."""
         self._lane = lane
         self._looker = looker
         self._gate = gate
         self._policy = policy
         self._wall = wall
+        self._shows = shows
         self._apply = apply
         self._slots = asyncio.Semaphore(AT_ONCE)
         self.asking: set[str] = set()
@@ -75,6 +79,8 @@ class Looks:
             return machine.DeadlinePassed()
         if self._looker is None or address is None:
             return machine.CannotLook(replace(reason, remedy=REASONS["no_clear_answer"].remedy))
+        if not self._shows(item.prepared):
+            return machine.CannotLook(replace(reason, remedy=NOT_SHOWN))
         since = item.wire_started_at or self._wall()
         try:
             look = await self._looker(BotId(self._lane.bot), address, DeliveryId(item.id), since, self._gate)

@@ -25,6 +25,7 @@ from notify import plan as plans
 from notify.held import held_lanes
 from notify.identities import INVALID, comparable, identity_problem, is_object_id
 from notify.lookups import WAIT_SECONDS
+from notify.notes import NO_NOTES, Notes
 from notify.plan import Between, Go, Nowhere, Plan, Sighting, Stay
 from notify.records import PausedLane
 from notify.tenants import Tenants
@@ -69,6 +70,7 @@ class Prospect:
     same_as: int | None = None
     unseen: bool = False
     ask: tuple[TenantId, ...] = ()
+    notes: Notes = NO_NOTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -246,6 +246,7 @@ class Pump:
             self._drain.pacer.windows.went(conversation, count, moment)
         for item in group:
             item.was, item.term, item.wire_started_at = State.SENDING, self._term, now
+            item.rendered = None  # it is stored
             task = asyncio.create_task(self._fly(item))
             self._flying[task] = item
 

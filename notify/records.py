@@ -8,6 +8,8 @@ from enum import StrEnum
 from typing import Any
 
 from adapters.base import BotId, ChannelName
+from notify.message import Message
+from notify.notes import NO_NOTES, Notes
 
 
 class NotInstalled(Exception):
@@ -25,11 +27,12 @@ class RequestStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One identity of a submission: as the caller wrote it, in normal form, and its own payload if it has one."""
+    """One identity of a submission: as the caller wrote it, in normal form, its own message and values if any."""
 
     original: str
     identity: str
-    payload: Mapping[str, Any] | None = None
+    message: Message | None = None
+    values: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A valid send call, ready to be accepted. `payload` is the platform's native payload, rendered."""
+    """A valid send call, ready to be accepted. `message` is for everybody who has none of their own."""
 
     bot_id: BotId
     channel: ChannelName
@@ -59,7 +62,7 @@ class Submission:
     created_by: str
     route: str
     identity_type: str
-    payload: Mapping[str, Any]
+    message: Message
     entries: Sequence[Entry]
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -96,6 +99,7 @@ class LogEntry:
     store_id: str | None = None
     attempts: int = 0
     trace: Sequence[Mapping[str, Any]] = ()
+    notes: Notes = NO_NOTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
 """PURE: a message → the native payload of a platform, or the problems that keep it from being one.
 
-Text is plain text on both channels: nothing in it can mention anybody or become a link with another face. A native
-payload passes as the caller wrote it, within the platform's own limits; what addresses or authorises is ours.
-Nothing is ever cut.
+Text is plain text on both channels: nothing in it can mention anybody or become a link with another face. Markup is
+the platform's own, as its author wrote it. A native payload passes as the caller wrote it, within the platform's own
+limits; what addresses or authorises is ours. Nothing is ever cut.
 
-    text | native payload ──▶ Rendered(payload) | Unfit(problems)
+    text | markup | native payload ──▶ Rendered(payload) | Unfit(problems)
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import orjson
 
 from adapters.base import ChannelName
 from notify import templates
-from notify.slack_limits import MAX_TEXT, slack_limit_problems
+from notify.slack_limits import MAX_BLOCKS, MAX_TEXT, slack_limit_problems
 from notify.slack_text import escape
 
 Payload = Mapping[str, Any]
@@ -30,7 +30,7 @@ TEAMS_RESERVED: Final = frozenset({"from", "recipient", "conversation", "service
 SLACK_RESERVED: Final = frozenset(
     {
         *("channel", "token", "metadata", "username", "as_user", "team_id", "client_msg_id"),
-        *("thread_ts", "reply_broadcast"),  # looking back after a lost answer does not see threads
+        "reply_broadcast",  # nothing to broadcast to in a direct message
     }
 )
 _SLACK_RESERVED_PREFIX: Final = "icon_"
@@ -42,6 +42,7 @@ class Problem:
 
     field: str
     says: str
+    too_large: bool = False  # beyond a limit of the platform
 
     def __str__(self) -> str:
         return f"{self.field}: {self.says}" if self.field else self.says
@@ -68,6 +69,13 @@ def text(channel: ChannelName, said: str, field: str) -> Rendered | Unfit:
     return _checked(channel, _text_payload(channel, said), field)
 
 
+def markup(channel: ChannelName, said: str, field: str) -> Rendered | Unfit:
+    """Words in the platform's own markup (Slack mrkdwn, Teams Markdown), sent as they are written."""
+    if not said.strip():
+        return Unfit((Problem(field, "must not be empty: write the text of the message"),))
+    return _checked(channel, _markup_payload(channel, said), field)
+
+
 def native(channel: ChannelName, payload: Payload, field: str) -> Rendered | Unfit:
     """A payload in the platform's own words, or a template of Kore's SDK."""
     if templates.is_template(payload):
@@ -87,6 +95,18 @@ def utf16_bytes(payload: Payload) -> int:
     return len(orjson.dumps(payload).decode().encode("utf-16-le")) - sum(2 * size for size in _picture_sizes(payload))
 
 
+def sizes(channel: ChannelName, payload: Payload) -> dict[str, int]:
+    """How large a payload is in the platform's own count, beside what the platform permits."""
+    match channel:
+        case ChannelName.MSTEAMS:
+            return {"bytes": utf16_bytes(payload), "limit": TEAMS_MAX_BYTES}
+        case ChannelName.SLACK:
+            text, blocks = payload.get("text", ""), payload.get("blocks") or []
+            return {"characters": len(text), "limit": MAX_TEXT, "blocks": len(blocks), "blocksLimit": MAX_BLOCKS}
+        case _:
+            assert_never(channel)
+
+
 def _text_payload(channel: ChannelName, said: str) -> dict[str, Any]:
     match channel:
         case ChannelName.MSTEAMS:
@@ -100,6 +120,16 @@ def _text_payload(channel: ChannelName, said: str) -> dict[str, Any]:
                 "unfurl_links": False,
                 "unfurl_media": False,
             }
+        case _:
+            assert_never(channel)
+
+
+def _markup_payload(channel: ChannelName, said: str) -> dict[str, Any]:
+    match channel:
+        case ChannelName.MSTEAMS:
+            return {"type": "message", "text": said, "textFormat": "markdown"}
+        case ChannelName.SLACK:
+            return {"text": said, "mrkdwn": True, "unfurl_links": False, "unfurl_media": False}
         case _:
             assert_never(channel)
 
@@ -207,7 +237,7 @@ def _checked(channel: ChannelName, payload: dict[str, Any], field: str) -> Rende
         case ChannelName.MSTEAMS:
             problems = tuple(_teams_size(payload, field))
         case ChannelName.SLACK:
-            problems = tuple(Problem(at, says) for at, says in slack_limit_problems(payload, field))
+            problems = tuple(Problem(at, says, too_large=True) for at, says in slack_limit_problems(payload, field))
         case _:
             assert_never(channel)
     return Unfit(problems) if problems else Rendered(payload)
@@ -217,7 +247,9 @@ def _teams_size(payload: Payload, field: str) -> Iterator[Problem]:
     size = utf16_bytes(payload)
     if size > TEAMS_MAX_BYTES:
         yield Problem(
-            field, f"is too large for Teams: at most {TEAMS_MAX_BYTES} bytes in UTF-16, {size} given: shorten it"
+            field,
+            f"is too large for Teams: at most {TEAMS_MAX_BYTES} bytes in UTF-16, {size} given: shorten it",
+            too_large=True,
         )
 
 

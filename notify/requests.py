@@ -16,6 +16,7 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.base import BotId, ChannelName, Lane
+from notify import notes, personal
 from notify.held import held_lanes
 from notify.idempotency import KeyReused, Turnstile
 from notify.ids import new_id
@@ -216,7 +217,8 @@ def _request_row(submission: Submission, request_id: str, now: float, deadline: 
         "created_by": submission.created_by,
         "route": submission.route,
         "identity_type": submission.identity_type,
-        "payload": orjson.dumps(submission.payload),
+        "kind": str(submission.message.kind),
+        "payload": orjson.dumps(submission.message.body),
         "options": json.dumps(dict(submission.options)),
         "total": len(submission.entries),
         "status": str(RequestStatus.IN_PROGRESS),
@@ -228,26 +230,32 @@ def _request_row(submission: Submission, request_id: str, now: float, deadline: 
 
 def _delivery_rows(submission: Submission, request_id: str, lane: Lane, now: float) -> list[Mapping[str, Any]]:
     """One row for each identity; an equal identity with the same message mirrors the first one."""
-    payloads = [None if entry.payload is None else orjson.dumps(entry.payload) for entry in submission.entries]
-    firsts: dict[tuple[str, bytes | None], str] = {}
     ids = [new_id("nl") for _ in submission.entries]
-    originals = []
-    for entry, payload, own in zip(submission.entries, payloads, ids, strict=True):
-        first = firsts.setdefault((entry.identity, payload), own)
-        originals.append(None if first == own else first)
+    originals = _originals(submission, ids)
     copies = Counter(first for first in originals if first is not None)
     return [
-        _delivery_row(entry, payload, position, request_id, lane, now)
+        _delivery_row(entry, position, request_id, lane, now)
         | {"id": own, "duplicate_of": first, "copies": copies[own]}
-        for position, (entry, payload, own, first) in enumerate(
-            zip(submission.entries, payloads, ids, originals, strict=True)
-        )
+        for position, (entry, own, first) in enumerate(zip(submission.entries, ids, originals, strict=True))
     ]
 
 
-def _delivery_row(
-    entry: Entry, payload: bytes | None, position: int, request_id: str, lane: Lane, now: float
-) -> dict[str, Any]:
+def _originals(submission: Submission, ids: Sequence[str]) -> list[str | None]:
+    """For each entry the id of the first one that says the same to the same identity; None for that one itself."""
+    often = Counter(entry.identity for entry in submission.entries)
+    firsts: dict[tuple[str, bytes], str] = {}
+    originals: list[str | None] = []
+    for entry, own in zip(submission.entries, ids, strict=True):
+        if often[entry.identity] == 1:
+            originals.append(None)
+            continue
+        says = personal.signature(submission.channel, entry.message or submission.message, entry.values)
+        first = firsts.setdefault((entry.identity, says), own)
+        originals.append(None if first == own else first)
+    return originals
+
+
+def _delivery_row(entry: Entry, position: int, request_id: str, lane: Lane, now: float) -> dict[str, Any]:
     return {
         "request_id": request_id,
         "position": position,
@@ -258,7 +266,9 @@ def _delivery_row(
         "identity": entry.identity,
         "state": "accepted",
         "next_at": now,
-        "payload": payload,
+        "kind": None if entry.message is None else str(entry.message.kind),
+        "payload": None if entry.message is None else orjson.dumps(entry.message.body),
+        "parameters": json.dumps(dict(entry.values)) if entry.values else None,
     }
 
 
@@ -280,4 +290,5 @@ def _log_entry(row: RowMapping) -> LogEntry:
         store_id=row["store_id"],
         attempts=row["attempts"],
         trace=json.loads(row["trace"]) if row["trace"] else (),
+        notes=notes.read(row["notes"]),
     )

@@ -110,7 +110,7 @@ class Resolving:
             case Found(address):
                 if self._feed.placing.stays(item, resolution):
                     self._drain.steps.apply(item, machine.Resolved(address))
-                    self._feed.openings.make_ready(item)
+                    self._feed.rendering.take(item)
             case Missing(reason, remedy):
                 self._feed.placing.not_here(item, refusal(reason, remedy))
             case Later(retry_after, fault):

@@ -54,8 +54,8 @@ class Sender:
         address = item.delivery.address
         started = self._shop.clocks.monotonic()
         try:
-            if address is None:
-                raise machine.ImpossibleEvent("a delivery without an address was released")
+            if address is None or item.prepared is None:
+                raise machine.ImpossibleEvent("a delivery without an address or a message was released")
             failpoints.reach("wire.before")
             if self._drain.claim.is_over():
                 self._drain.freeze()

@@ -15,12 +15,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from adapters.base import ChannelPace, Lane
 from notify.delivery import OnUncertain, State
 from notify.item import Item, OpenRequest, item_from_row
+from notify.message import Kind, Message
+from notify.options import MARKUP
 from notify.pacing import Share
 from notify.workshop import Workshop
 from storage import deliveries
 from storage import requests as requests_store
 from storage.deliveries import QueuedRow
 from storage.lanes import Key
+from storage.requests import StoredMessage
 
 CHUNK = 200  # rows loaded at once for one request
 MEMORY_MOST = 20_000  # deliveries of one lane in memory
@@ -90,24 +93,25 @@ class Stock:
         now = self._shop.clocks.wall()
         async with self._shop.database.read() as tx:
             found = await deliveries.open_requests(tx, self._key, after_seq=self._last_seq)
-            payloads = await self._payloads(tx, found)
+            messages = await self._messages(tx, found)
             due = await deliveries.next_due(tx, self._key, after=now)
         for row in found:
             self._last_seq = max(self._last_seq, row.last_seq)
             if row.request_id not in self._requests:
-                self._requests[row.request_id] = self._request(row, payloads[row.request_id])
+                self._requests[row.request_id] = self._request(row, messages[row.request_id])
             else:
                 self._requests[row.request_id].exhausted = False
         return due
 
-    async def _payloads(self, tx: AsyncConnection, found: Sequence[deliveries.OpenRequest]) -> dict[str, bytes]:
-        """The payloads of the requests that are new here."""
-        return await requests_store.payloads(
+    async def _messages(self, tx: AsyncConnection, found: Sequence[deliveries.OpenRequest]) -> dict[str, StoredMessage]:
+        """The messages of the requests that are new here."""
+        return await requests_store.messages(
             tx, [row.request_id for row in found if row.request_id not in self._requests]
         )
 
-    def _request(self, row: deliveries.OpenRequest, payload: bytes) -> OpenRequest:
+    def _request(self, row: deliveries.OpenRequest, stored: StoredMessage) -> OpenRequest:
         options = json.loads(row.options)
+        message, prepared = self._read(stored.kind, stored.body)
         return OpenRequest(
             id=row.request_id,
             client_id=row.client_id,
@@ -115,7 +119,9 @@ class Stock:
             identity_type=row.identity_type,
             deadline_at=row.deadline_at,
             on_uncertain=_on_uncertain(options.get("onUncertain")),
-            prepared=self._shop.channel.prepare(orjson.loads(payload)),
+            message=message,
+            prepared=prepared,
+            markup=options.get("format") == MARKUP,
             remaining=row.remaining,
         )
 
@@ -149,13 +155,18 @@ class Stock:
         return loaded
 
     def _item(self, row: QueuedRow, request: OpenRequest, *, term: int = 0) -> Item:
-        prepared = request.prepared
-        if row.payload is not None:
-            prepared = self._shop.channel.prepare(orjson.loads(row.payload))
-        item = item_from_row(row, request, self._lane, prepared, term=term)
+        own = None if row.payload is None else self._read(row.kind or Kind.NATIVE, row.payload)
+        item = item_from_row(row, request, self._lane, own, term=term)
         self._held[item.id] = item
         request.loaded += 1
         return item
+
+    def _read(self, kind: str, body: bytes) -> tuple[Message, object | None]:
+        """A stored message, and prepared if it can be sent as it is."""
+        message = Message(Kind(kind), orjson.loads(body))
+        if message.kind is Kind.NATIVE and isinstance(message.body, dict):
+            return message, self._shop.channel.prepare(message.body)
+        return message, None
 
     async def uncertain(self, term: int) -> list[Item]:
         """Deliveries that are in doubt since before this drain began."""
@@ -170,11 +181,11 @@ class Stock:
         if any(row.request_id not in self._requests for row in unknown):
             async with self._shop.database.read() as tx:
                 found = await deliveries.open_requests(tx, self._key, after_seq=0)
-                payloads = await self._payloads(tx, found)
+                messages = await self._messages(tx, found)
             for open_request in found:
                 if open_request.request_id not in self._requests:
-                    payload = payloads[open_request.request_id]
-                    self._requests[open_request.request_id] = self._request(open_request, payload)
+                    stored = messages[open_request.request_id]
+                    self._requests[open_request.request_id] = self._request(open_request, stored)
         items = []
         for row in rows:
             request = self._requests.get(row.request_id)

@@ -35,6 +35,19 @@ def read(raw: bytes | str) -> object:
     return value
 
 
+def object_in(text: str) -> dict[str, object] | None:
+    """The object that a text is as JSON, if it is one; raises NotJson for one that could be understood in two ways."""
+    text = text.strip()
+    if not text.startswith("{"):
+        return None
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    value = read(text)
+    return value if isinstance(value, dict) else None
+
+
 def _check_depth(value: object) -> None:
     """Level by level, so that no depth costs stack."""
     level = _containers([value])

@@ -12,6 +12,7 @@ from notify.chores import ChoreBook
 from notify.delivery import Policy
 from notify.ledger import CLAIM_SECONDS
 from notify.metrics import Metrics
+from notify.renderer import Renderer
 from storage.engine import Database
 
 
@@ -33,6 +34,7 @@ class Workshop:
     resolver: Resolver
     looker: Looker | None
     chores: ChoreBook
+    renderer: Renderer
     policy: Policy
     clocks: Clocks
     wake: Callable[[Lane, bool], None]  # the lane, and whether rows were moved into it

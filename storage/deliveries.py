@@ -38,7 +38,10 @@ class QueuedRow:
     channel_id: str | None
     conversation_id: str | None
     service_url: str | None
+    kind: str | None
     payload: bytes | None
+    parameters: str | None
+    notes: str | None
     wire_started_at: float | None
     reason: str | None
     code: str | None
@@ -147,18 +150,27 @@ _OURS_ALREADY = and_(  # the commit whose answer was lost had succeeded
     table.c.state == "sending", table.c.term == bindparam("term"), table.c.attempts == bindparam("attempts")
 )
 
-_intend = Ready(
-    update(table)
-    .where(table.c.id == bindparam("row"), _HERE, or_(_WAITING, _OURS_ALREADY))
-    .values({name: bindparam(name) for name in (
-        "term", "attempts", "user_id", "channel_id", "conversation_id", "service_url", "wire_started_at",
-        "next_at", "trace",
-    )} | {"state": "sending"})
+_INTENT = (
+    "term", "attempts", "user_id", "channel_id", "conversation_id", "service_url", "wire_started_at", "next_at",
+    "trace",
 )  # fmt: skip
+_RENDERED = ("kind", "payload", "notes")
+
+
+def _intention(*columns: str) -> Ready:
+    return Ready(
+        update(table)
+        .where(table.c.id == bindparam("row"), _HERE, or_(_WAITING, _OURS_ALREADY))
+        .values({name: bindparam(name) for name in columns} | {"state": "sending"})
+    )
+
+
+_intend = _intention(*_INTENT)
+_intend_rendered = _intention(*_INTENT, *_RENDERED)
 
 _RESULT = (
     "state", "next_at", "attempts", "repairs", "user_id", "channel_id", "conversation_id", "service_url",
-    "final_at", "reason", "code", "detail", "remedy", "message_id", "store_id", "trace",
+    "final_at", "reason", "code", "detail", "remedy", "message_id", "store_id", "trace", "notes",
 )  # fmt: skip
 
 _record = Ready(
@@ -205,9 +217,16 @@ async def _guarded(tx: AsyncConnection, statement: Ready, rows: Sequence[Mapping
         raise GuardFailed(f"{len(rows) - hit} of {len(rows)} deliveries were not in the expected state")
 
 
-async def intend(tx: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Commit the intent of deliveries that are about to go on the wire. Raises GuardFailed."""
+async def intend(
+    tx: AsyncConnection, rows: Sequence[Mapping[str, Any]], rendered: Sequence[Mapping[str, Any]] = ()
+) -> None:
+    """Commit the intent to send: accepted or ready → sending; `rendered` rows store what was rendered with it.
+
+    Raises GuardFailed if one is not waiting here. A row that is in flight already in the same term and attempt counts
+    too: the commit whose answer was lost had succeeded.
+    """
     await _guarded(tx, _intend, rows)
+    await _guarded(tx, _intend_rendered, rendered)
 
 
 async def record(tx: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:

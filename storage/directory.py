@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.ready import Ready
 from storage.tables import conversation_references, emails, misses, people
+from storage.tables import emails as email_table
 from storage.upsert import upsert
 
 LOOKUP_CHUNK = 500  # SQLite and PostgreSQL both plan an IN list of this size well
@@ -194,6 +195,71 @@ async def disown(tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: s
                 active,
             )
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """How a person is called, and the language they use; empty where the platform did not say."""
+
+    name: str
+    locale: str
+
+
+async def named(
+    tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str, user_ids: Sequence[str]
+) -> dict[str, Named]:
+    """Names and locales of people of a tenant, by user id."""
+    here = (people.c.bot_id == bot_id, people.c.channel == channel, people.c.tenant_id == tenant_id)
+    found: dict[str, Named] = {}
+    for start in range(0, len(user_ids), LOOKUP_CHUNK):
+        chunk = user_ids[start : start + LOOKUP_CHUNK]
+        rows = await tx.execute(
+            select(people.c.user_id, people.c.name, people.c.locale).where(*here, people.c.user_id.in_(chunk))
+        )
+        found |= {row.user_id: Named(row.name, row.locale) for row in rows}
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The owner of an e-mail in one tenant, and how they are called."""
+
+    email: str
+    tenant_id: str
+    user_id: str
+    name: str
+    locale: str
+
+
+async def owners_named(
+    tx: AsyncConnection, *, bot_id: str, channel: str, tenant_id: str | None, emails: Sequence[str]
+) -> list[Owner]:
+    """Who owns these normal-form e-mails, in one tenant or in all; the latest seen come last."""
+    owned, own = email_table, people
+    found: list[Owner] = []
+    for start in range(0, len(emails), LOOKUP_CHUNK):
+        statement = (
+            select(owned.c.email, owned.c.tenant_id, owned.c.user_id, own.c.name, own.c.locale)
+            .join(
+                own,
+                and_(
+                    own.c.bot_id == owned.c.bot_id,
+                    own.c.channel == owned.c.channel,
+                    own.c.tenant_id == owned.c.tenant_id,
+                    own.c.user_id == owned.c.user_id,
+                ),
+            )
+            .where(
+                owned.c.bot_id == bot_id,
+                owned.c.channel == channel,
+                owned.c.email.in_(emails[start : start + LOOKUP_CHUNK]),
+            )
+            .order_by(owned.c.seen_at)
+        )
+        if tenant_id is not None:
+            statement = statement.where(owned.c.tenant_id == tenant_id)
+        found += [Owner(*tuple(row)) for row in (await tx.execute(statement)).all()]
+    return found
 
 
 async def set_disabled(

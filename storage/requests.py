@@ -20,7 +20,7 @@ IDS_CHUNK = 500
 
 @dataclass(frozen=True, slots=True)
 class RequestRow:
-    """One request without its payload."""
+    """One request without its message."""
 
     id: str
     bot_id: str
@@ -77,13 +77,21 @@ async def get(tx: AsyncConnection, *, bot_id: str, request_id: str) -> RequestRo
     return None if row is None else RequestRow(*tuple(row))
 
 
-async def payloads(tx: AsyncConnection, ids: Sequence[str]) -> dict[str, bytes]:
-    """The native payloads of requests, by id."""
-    found: dict[str, bytes] = {}
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A request's message: what it is (`notify.message.Kind`), and its body as JSON."""
+
+    kind: str
+    body: bytes
+
+
+async def messages(tx: AsyncConnection, ids: Sequence[str]) -> dict[str, StoredMessage]:
+    """The messages of requests, by id."""
+    found: dict[str, StoredMessage] = {}
     for start in range(0, len(ids), IDS_CHUNK):
         chunk = ids[start : start + IDS_CHUNK]
-        rows = await tx.execute(select(table.c.id, table.c.payload).where(table.c.id.in_(chunk)))
-        found |= {row.id: bytes(row.payload) for row in rows}
+        rows = await tx.execute(select(table.c.id, table.c.kind, table.c.payload).where(table.c.id.in_(chunk)))
+        found |= {row.id: StoredMessage(row.kind, bytes(row.payload)) for row in rows}
     return found
 
 
@@ -154,7 +162,7 @@ async def log(tx: AsyncConnection, request_id: str) -> Sequence[RowMapping]:
         deliveries.c[name]
         for name in (
             "id", "original_id", "state", "final_at", "position", "reason", "code", "remedy", "duplicate_of",
-            "user_id", "channel_id", "tenant_id", "store_id", "attempts", "trace",
+            "user_id", "channel_id", "tenant_id", "store_id", "attempts", "trace", "notes",
         )
     ]  # fmt: skip
     rows = await tx.execute(

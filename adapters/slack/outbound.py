@@ -42,8 +42,7 @@ POST = "chat.postMessage"
 EVENT_TYPE = "herald_delivery"
 
 # Who the message goes to, whose it is and what marks it are ours alone; a name of one's own would move the message
-# into the person's Slackbot conversation, where nobody can delete it, and an answer in a thread does not stand in the
-# conversation's history, where a later look would miss it.
+# into the person's Slackbot conversation, where nobody can delete it.
 RESERVED = frozenset(
     {
         "token",
@@ -55,7 +54,6 @@ RESERVED = frozenset(
         "icon_emoji",
         "as_user",
         "client_msg_id",
-        "thread_ts",
         "reply_broadcast",
     }
 )
@@ -119,6 +117,10 @@ class SlackChannel:
         given = {name: value for name, value in payload.items() if name not in RESERVED and value is not None}
         defaults = {"unfurl_links": False, "unfurl_media": False}
         return Prepared({name: orjson.Fragment(_json(value)) for name, value in {**defaults, **given}.items()})
+
+    def shows(self, prepared: object) -> bool:
+        """The conversation's history leaves answers in a thread out."""
+        return not isinstance(prepared, Prepared) or "thread_ts" not in prepared.fields
 
     async def warm(self, bot: BotId) -> None:
         """Nothing: a token comes with its installation."""

@@ -102,6 +102,10 @@ class TeamsChannel:
         """Serialise the activity once."""
         return prepare(payload)
 
+    def shows(self, prepared: object) -> bool:
+        """A chat shows every message."""
+        return True
+
     async def warm(self, bot: BotId) -> None:
         """Have a token at hand."""
         with contextlib.suppress(TokenUnavailable):

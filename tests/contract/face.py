@@ -15,14 +15,17 @@ from aiohttp import web
 from adapters.base import BotId, ChannelName
 from notify.api import Api, RequestsDoor
 from notify.auth import PROACTIVE_SCOPE, Client, Door, Key
+from notify.body import Bot
 from notify.dry_run import Outlook, Rehearsal
-from notify.errors import answer_errors
+from notify.errors import INVALID_ARGUMENTS, answer_errors
 from notify.health import health_routes
 from notify.ids import new_id
+from notify.message import Kind
+from notify.personal import Personal, Ready, Writer
 from notify.prospects import Prospect, Question, Standing
 from notify.quota import Quota
 from notify.records import IdempotencyKey, RequestRecord, RequestStatus, Submission, Submitter
-from notify.wire import Bot
+from notify.wire import Call
 
 BOT = BotId("st-00000000-0000-5000-8000-000000000001")
 SLACK_ONLY = BotId("st-00000000-0000-5000-8000-000000000002")
@@ -57,6 +60,18 @@ def token(
 def body(**changes: Any) -> dict[str, Any]:
     """The documented text sample with some members replaced; None takes a member out."""
     return {name: value for name, value in (dict(TEXT_SAMPLE) | changes).items() if value is not None}
+
+
+def wrong(field: str, message: list[str]) -> bool:
+    """Whether Kore's sentence comes first and one further entry names the field."""
+    return message[0] == INVALID_ARGUMENTS and any(entry.startswith(f"{field}:") for entry in message[1:])
+
+
+def native(submission: Submission) -> Mapping[str, Any]:
+    """The payload of a message that is the same for everybody."""
+    assert submission.message.kind is Kind.NATIVE
+    assert isinstance(submission.message.body, dict)
+    return submission.message.body
 
 
 class RequestsInMemory:
@@ -159,30 +174,41 @@ class Face:
             )
 
     async def send(
-        self, payload: Any = None, *, bot: str = BOT, auth: str | None = "", raw: bytes | None = None, **headers: str
+        self,
+        payload: Any = None,
+        *,
+        bot: str = BOT,
+        auth: str | None = "",
+        raw: bytes | None = None,
+        route: str = "notify",
+        **headers: str,
     ) -> Answer:
         """The send call; `auth` None leaves the header out. Header names are written with underscores."""
         given = {"Content-Type": "application/json"} | {name.replace("_", "-"): text for name, text in headers.items()}
         if auth is not None:
             given["auth"] = auth or self.auth
         content = {"data": raw} if raw is not None else {"json": TEXT_SAMPLE if payload is None else payload}
-        return await self.call("POST", f"/api/public/bot/{bot}/notify", headers=given, **content)
+        return await self.call("POST", f"/api/public/bot/{bot}/{route}", headers=given, **content)
 
     async def explain(self, payload: Any, *, bot: str = BOT) -> Answer:
         """The call that explains one person."""
         path = f"/api/public/bot/{bot}/identities/explain"
         return await self.call("POST", path, headers={"auth": self.auth}, json=payload)
 
-    async def status(self, request_id: str, *, bot: str = BOT, auth: str = "") -> Answer:
+    async def preview(self, payload: Any, *, bot: str = BOT) -> Answer:
+        """The call that shows a message without sending it."""
+        return await self.call("POST", f"/api/public/bot/{bot}/preview", headers={"auth": self.auth}, json=payload)
+
+    async def status(self, request_id: str, *, bot: str = BOT, auth: str = "", route: str = "notify") -> Answer:
         """The status call."""
-        path = f"/api/public/bot/{bot}/notify/status/{request_id}"
+        path = f"/api/public/bot/{bot}/{route}/status/{request_id}"
         return await self.call("GET", path, headers={"auth": auth or self.auth})
 
 
 class RehearsalsInMemory:
     """Rehearsals of an audience in which everybody can be reached."""
 
-    async def rehearse(self, question: Question, caller: str) -> Rehearsal:
+    async def rehearse(self, question: Question, caller: str, rendered: Sequence[Personal]) -> Rehearsal:
         """Everybody."""
         prospects = [Prospect(each, Standing.REACHABLE) for each in question.identities]
         return Rehearsal(question, prospects, 0.0, {Standing.REACHABLE: len(prospects)})
@@ -190,6 +216,21 @@ class RehearsalsInMemory:
     async def explain(self, question: Question, *, look_up: bool) -> Outlook:
         """The one."""
         return Outlook(Prospect(question.identities[0], Standing.REACHABLE))
+
+
+class TrialInMemory:
+    """Messages for people whom no directory knows."""
+
+    async def render(self, bot: BotId, call: Call) -> list[Personal]:
+        """What is the same for everybody, and what has placeholders."""
+        written: list[Personal] = []
+        for entry in call.entries:
+            message = entry.message or call.message
+            if message.kind is Kind.NATIVE and isinstance(message.body, dict):
+                written.append(Ready(message.body))
+            else:
+                written.append(Writer(call.channel, message).write(entry.values))
+        return written
 
 
 @asynccontextmanager
@@ -201,6 +242,7 @@ async def running(
     door = Door(clients, BOTS, SeenInMemory(), clock=time.time)
     options.setdefault("quota", Quota(per_minute=100_000, per_hour=100_000))
     options.setdefault("dry_run", RehearsalsInMemory())
+    options.setdefault("trial", TrialInMemory())
     api = Api(requests or memory, door, BOTS, ids_key=IDS_KEY, clock=time.time, **options)
     app = web.Application(middlewares=[answer_errors])
     app.add_routes([*api.routes(), *health_routes()])

@@ -22,3 +22,22 @@ SCRIPT = (
     b"print(JSON.stringify({text: 'Hi ' + envMsg + ' message is from ' + channel + ' channel'}));\"}"
 )
 QA_SCRIPT = b'{"type":"script","val":"print(JSON.stringify({text:\'Enterprise Plan JS\'}))"}'
+V2 = (
+    b'{"channel":"ivr","webhookInstanceName":"Webhook","userIdentityType":"resolve","content":{"type":"text",'
+    b'"value":"Hello! Your order has been shipped."},"identities":[{"email":"user@example.com",'
+    b'"customMessage":"Hi John, your package is on the way!"},{"email":"user@example.com"}]}',
+    b'{"channel":"ivr","webhookInstanceName":"Webhook","userIdentityType":"resolve","content":{"type":"text",'
+    b'"value":"Hello {name}! Your reference number is {refId}."},"identities":[{"email":"user@example.com",'
+    b'"parameters":{"name":"Charlie","refId":"XYZ-789"}},{"email":"user@example.com",'
+    b'"parameters":{"name":"Diana","refId":"UVW-012"}}]}',
+    b'{"channel":"ivr","webhookInstanceName":"Webhook","userIdentityType":"resolve","content":{"type":"template",'
+    b'"value":"Hello {name}, your order ID is {orderId}."},"identities":[{"email":"user@example.com",'
+    b'"parameters":{"name":"Alice","orderId":"ABC-123"}},{"email":"user@example.com",'
+    b'"parameters":{"name":"Bob","orderId":"DEF-456"}}]}',
+    b'{"channel":"msteams","userIdentityType":"resolve","message":{"type":"template","value":{"type":"message",'
+    b'"attachments":[{"contentType":"application/vnd.microsoft.card.adaptive","content":{'
+    b'"$schema":"http://adaptivecards.io/schemas/adaptive-card.json","type":"AdaptiveCard","version":"1.0",'
+    b'"body":[{"type":"TextBlock","text":"Hello from Kore API","wrap":true,"size":"medium","weight":"bolder"}]}}]}},'
+    b'"identities":[{"email":"john.do@example.com"}]}',
+)
+"""Koredotcom/docs-v2: ai-for-service/apis/automation/proactive-notifications-v2.mdx."""

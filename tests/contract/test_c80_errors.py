@@ -20,7 +20,7 @@ SECRETIVE = "/srv/herald/secret-path row=('john@example.com')"
 
 class TestKoreShape:
     @pytest.mark.parametrize(
-        "path", ["/api/public/", "/api/public/bot", f"/api/public/bot/{BOT}/notifyV2", f"/api/public/bot/{BOT}/notify/"]
+        "path", ["/api/public/", "/api/public/bot", f"/api/public/bot/{BOT}/notifyV3", f"/api/public/bot/{BOT}/notify/"]
     )
     async def test_unknown_path(self, face: Face, path: str) -> None:
         """C-80: an unknown path under the API is 404 in Kore's shape."""

@@ -135,6 +135,11 @@ def caller_token(client: str = CLIENT, secret: str = SECRET) -> str:
     return jwt.encode({"sub": "1234567890", "appId": client}, secret, "HS256")
 
 
+def v2_body(channel: str, content: Json, identities: Sequence[Json], **more: Any) -> Json:
+    """A body of the v2 send call."""
+    return {"channel": channel, "content": content, "identities": list(identities), **more}
+
+
 def text_body(channel: str, identities: Sequence[str], text: str = "Hello", **more: Any) -> Json:
     """A plain text for people by e-mail."""
     message = {"type": "text", "val": text}
@@ -162,17 +167,17 @@ class Herald:
         """The same server as seen by the client of another bot."""
         return Herald(self.url, self.http, f"{BOT[:-1]}{number}", caller_token(f"{CLIENT}-{number}"), self.app)
 
-    async def post(self, body: Json | bytes, **headers: str) -> tuple[int, Json]:
-        """The send call: HTTP status and answer."""
+    async def post(self, body: Json | bytes, route: str = "notify", **headers: str) -> tuple[int, Json]:
+        """The send call, or another of the bot's: HTTP status and answer."""
         given = {"auth": self.token, "Content-Type": "application/json", **headers}
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        path = f"{self.url}/api/public/bot/{self.bot}/notify"
+        path = f"{self.url}/api/public/bot/{self.bot}/{route}"
         async with self.http.post(path, data=raw, headers=given) as answer:
             return answer.status, await answer.json()
 
-    async def accept(self, body: Json | bytes) -> str:
+    async def accept(self, body: Json | bytes, route: str = "notify") -> str:
         """The send call of a valid body: the request's id."""
-        status, answer = await self.post(body)
+        status, answer = await self.post(body, route)
         assert status == 200, answer
         return str(answer["_id"])
 
@@ -180,9 +185,9 @@ class Herald:
         """Send a plain text: the request's id."""
         return await self.accept(text_body(channel, identities, text, **more))
 
-    async def status(self, request: str) -> Json:
+    async def status(self, request: str, route: str = "notify") -> Json:
         """The status call."""
-        path = f"{self.url}/api/public/bot/{self.bot}/notify/status/{request}"
+        path = f"{self.url}/api/public/bot/{self.bot}/{route}/status/{request}"
         async with self.http.get(path, headers={"auth": self.token}) as answer:
             record: Json = await answer.json()
             assert answer.status == 200, record

@@ -13,7 +13,7 @@ from notify.errors import INVALID_ARGUMENTS
 from notify.identities import identity_problem
 from notify.render import TEAMS_MAX_BYTES, utf16_bytes
 from notify.slack_limits import MAX_TEXT
-from tests.contract.face import BOT, TEXT_SAMPLE, Answer, Face, body, running
+from tests.contract.face import BOT, TEXT_SAMPLE, Answer, Face, body, native, running
 
 GOOD = json.dumps(TEXT_SAMPLE)
 
@@ -200,7 +200,7 @@ class TestK03Text:
         """K03: nothing in a text can mention anybody or disguise a link on Slack; it arrives literally."""
         await face.send(text("slack", said))
 
-        payload = face.requests.submissions[0].payload
+        payload = native(face.requests.submissions[0])
         assert "<" not in payload["text"]
         assert payload["text"].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") == said
         assert (payload["mrkdwn"], payload["parse"], payload["link_names"]) == (False, "none", False)
@@ -210,7 +210,7 @@ class TestK03Text:
         """K03: on Teams a text is plain text without entities, so it mentions nobody."""
         await face.send(text("msteams", said))
 
-        assert face.requests.submissions[0].payload == {"type": "message", "text": said, "textFormat": "plain"}
+        assert native(face.requests.submissions[0]) == {"type": "message", "text": said, "textFormat": "plain"}
 
     @pytest.mark.parametrize("said", ["", " ", "\n\t", "\u00a0"])
     async def test_empty(self, face: Face, said: str) -> None:

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from adapters.base import BotId, ChannelName
+from notify.body import Bot
 from notify.records import LogEntry, RequestRecord, RequestStatus
-from notify.wire import Bot, Call, parse
+from notify.wire import Call, parse
 from tests.contract.face import BOT, Face, RequestsInMemory, running
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

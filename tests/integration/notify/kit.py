@@ -44,9 +44,12 @@ from identity.resolver import Resolver
 from notify.chores import ChoreBook
 from notify.delivery import Policy
 from notify.drain import Drain
+from notify.message import Kind, Message
 from notify.records import Entry, RequestRecord, Submission
+from notify.renderer import Renderer
 from notify.requests import Requests
 from notify.runner import Runner
+from notify.script.pool import ScriptPool
 from notify.workshop import Clocks, Workshop
 from storage import deliveries as delivery_store
 from storage import directory, installations, lanes, references
@@ -155,6 +158,10 @@ class Platform:
     def prepare(self, payload: Mapping[str, Any]) -> object:
         """Here a payload needs no form of its own."""
         return payload
+
+    def shows(self, _prepared: object) -> bool:
+        """Every conversation shows everything."""
+        return True
 
     async def warm(self, _bot: BotId) -> None:
         """Wait for credentials, which a test may withhold."""
@@ -301,9 +308,9 @@ class Server:
         self, emails: Iterable[str], *, client: str = "cs-1", identity_type: str = "resolve", **options: Any
     ) -> str:
         """Accept one request for these people, as the API does; returns its id."""
-        payload = options.pop("payload", {"text": "Hello"})
+        message = options.pop("message", Message(Kind.NATIVE, options.pop("payload", {"text": "Hello"})))
         entries = [Entry(each, normal_form(each) if identity_type == "resolve" else each) for each in emails]
-        submission = Submission(BOT, self.platform.name, client, "u-1", "v1", identity_type, payload, entries, options)
+        submission = Submission(BOT, self.platform.name, client, "u-1", "v1", identity_type, message, entries, options)
         answer = await self.requests.accept(submission, now=self.wall(), write=_id_of)
         return answer.decode()
 
@@ -407,6 +414,7 @@ def build(
         resolver=Resolver(database, people, clock=wall),
         looker=looker,
         chores=ChoreBook(database, chores or {}, clock=wall, awaited=awaited),
+        renderer=Renderer(ScriptPool(), key=b"k" * 32, names={BOT: "Herald"}),
         policy=policy,
         clocks=Clocks(wall=wall, monotonic=time.monotonic, jitter=lambda: 0.0),
         wake=runner.wake,

@@ -8,6 +8,7 @@ from sqlalchemy import RowMapping, select, update
 from adapters.base import BotId, ChannelName, TenantId
 from adapters.evidence import Evidence, EvidenceKind
 from notify.evidence import EvidenceBook, stored_at
+from notify.message import Kind, Message
 from notify.records import Entry, RequestRecord, Submission
 from notify.requests import Requests
 from storage import tables
@@ -28,7 +29,14 @@ async def doubtful(
     if copies:
         entries.append(Entry("P0@x.example", "p0@x.example"))
     submission = Submission(
-        BOT, ChannelName.MSTEAMS, "cs-1", "u-1", "v1", "resolve", {"type": "message", "text": "hi"}, entries
+        BOT,
+        ChannelName.MSTEAMS,
+        "cs-1",
+        "u-1",
+        "v1",
+        "resolve",
+        Message(Kind.NATIVE, {"type": "message", "text": "hi"}),
+        entries,
     )
     made: list[RequestRecord] = []
 

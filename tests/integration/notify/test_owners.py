@@ -21,6 +21,7 @@ from adapters.base import LookLater, MethodPace, Outcome, Sent, Uncertain
 from notify.delivery import NotReachable, OnUncertain, Policy, Verdict, step
 from notify.item import OpenRequest, item_from_row
 from notify.ledger import Batch, Ledger, Move
+from notify.message import Kind, Message
 from storage import deliveries as delivery_store
 from storage import lanes
 from storage.engine import Database
@@ -131,7 +132,10 @@ class TestTerm:
             (opened,) = await delivery_store.open_requests(tx, KEY, after_seq=0)
             (ann,) = await delivery_store.load(tx, KEY, request, after_seq=0, now=time.time(), limit=9)
             (bob,) = await delivery_store.in_state(tx, (*KEY[:2], "T2"), "sending", limit=9)
-        whole = OpenRequest(request, opened.client_id, 2, "resolve", opened.deadline_at, OnUncertain.HOLD, None)
+        message = Message(Kind.NATIVE, {})
+        whole = OpenRequest(
+            request, opened.client_id, 2, "resolve", opened.deadline_at, OnUncertain.HOLD, message, None
+        )
         refused, moved = (item_from_row(each, whole, server.lane(), None, term=claim.term) for each in (ann, bob))
         refused.delivery = step(
             refused.delivery, NotReachable(Verdict("person_not_found")), now=1.0, policy=Policy()

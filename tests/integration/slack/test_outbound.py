@@ -85,14 +85,15 @@ class TestTheCall:
         """A payload cannot say who it goes to, who it is from, or what marks it."""
         answering(stub, lambda _: GOOD)
         stolen = {"channel": "U2", "token": "x", "team_id": "T2", "metadata": {}, "username": "boss", "icon_url": "x"}
-        threaded = {"thread_ts": "1700000000.000100", "reply_broadcast": True}
+        threaded = {"thread_ts": "1700000000.000100"}
 
-        await send(side, {"text": "hello", **stolen, **threaded})
+        await send(side, {"text": "hello", **stolen, **threaded, "reply_broadcast": True})
 
         sent = stub.heard[0].arguments
         assert (sent["channel"], sent["team_id"]) == ("U1", TEAM)
         assert sent["metadata"]["event_payload"] == {"delivery": NL}
-        assert not {"token", "username", "icon_url", "thread_ts", "reply_broadcast"} & sent.keys()
+        assert not {"token", "username", "icon_url", "reply_broadcast"} & sent.keys()
+        assert sent["thread_ts"] == threaded["thread_ts"]
 
     async def test_links_unfold_where_the_payload_says_so(self, side: SlackSide, stub: StubSlack) -> None:
         """The default is no; the caller may choose."""

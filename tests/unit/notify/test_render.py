@@ -122,7 +122,7 @@ class TestNative:
         "name",
         [
             *("channel", "token", "metadata", "username", "icon_url", "icon_emoji", "as_user", "team_id"),
-            *("client_msg_id", "thread_ts", "reply_broadcast", "Thread_TS"),
+            *("client_msg_id", "reply_broadcast", "Reply_Broadcast"),
         ],
     )
     def test_reserved_on_slack(self, name: str) -> None:

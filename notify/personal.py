@@ -1,0 +1,141 @@
+"""PURE: a message for one person: placeholders filled, or what a script printed, as the platform's native payload.
+
+text | markup | template  + values ──▶ Ready(payload, notes) | Unready(reason, says, notes)
+what a script printed              ──▶ the same
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, assert_never
+
+import orjson
+
+from adapters.base import ChannelName
+from notify import render, strict_json
+from notify.message import Kind, Message
+from notify.notes import NO_NOTES, Notes
+from notify.placeholders import Template, names_in, read_payload, read_text
+from notify.render import Problem, Rendered, Unfit
+from notify.script.results import Failed, Printed, Result, Why
+
+FIELD: Final = "message"  # how a rendered message is called where a field is named
+OUTPUT: Final = "the script's output"
+SCRIPT_FAILED: Final = "script_failed"
+SAYS_MOST: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The payload for one person."""
+
+    payload: Mapping[str, Any]
+    notes: Notes = NO_NOTES
+
+
+@dataclass(frozen=True, slots=True)
+class Unready:
+    """Nothing can be sent to this person: a reason of `notify.texts`, what kind of failure, and a sentence."""
+
+    reason: str
+    code: str
+    says: str
+    notes: Notes = NO_NOTES
+
+
+Personal = Ready | Unready
+
+
+def is_personal(message: Message, *, placeholders: bool) -> bool:
+    """Whether a message has to be rendered for each person."""
+    return message.kind is Kind.SCRIPT or (placeholders and bool(names_in(message.body)))
+
+
+class Writer:
+    """Writes one message, which is no script, for many people; it is read once."""
+
+    def __init__(self, channel: ChannelName, message: Message) -> None:
+        self._channel = channel
+        self._kind = message.kind
+        self._template = _read(channel, message)
+
+    def write(self, values: Mapping[str, str]) -> Personal:
+        """The message with one person's values."""
+        filled = self._template.fill(values)
+        return _personal(self._render(filled.value), Notes(tuple(map(_unfilled, filled.missing))))
+
+    def _render(self, value: Any) -> Rendered | Unfit:  # a text or a payload, by the message's kind
+        if self._kind is Kind.TEMPLATE:
+            return render.native(self._channel, value, FIELD)
+        write = render.markup if self._kind is Kind.MARKUP else render.text
+        return write(self._channel, value, FIELD)
+
+
+def _read(channel: ChannelName, message: Message) -> Template:
+    match message:
+        case Message(Kind.TEMPLATE, dict(payload)):
+            return read_payload(channel, payload)
+        case Message(Kind.TEXT | Kind.MARKUP, str(said)):
+            return read_text(channel, said, markup=message.kind is Kind.MARKUP)
+        case _:
+            raise ValueError(f"a message of kind {message.kind} has no placeholders")
+
+
+def printed(channel: ChannelName, result: Result, *, markup: bool) -> Personal:
+    """What a script came to for one person: an object is the native payload, anything else is text."""
+    match result:
+        case Failed():
+            return Unready(SCRIPT_FAILED, result.why.value, _correct(result.says), Notes(log=result.log))
+        case Printed(output, log):
+            notes = Notes(log=log)
+        case _:
+            assert_never(result)
+    if not output.strip():
+        return Unready(SCRIPT_FAILED, Why.SILENT.value, _correct("it printed nothing"), notes)
+    try:
+        payload = strict_json.object_in(output)
+    except strict_json.NotJson as error:
+        return Unready("message_invalid", "rendered", f"{OUTPUT}: {error}", notes)
+    if payload is not None:
+        return _personal(render.native(channel, payload, OUTPUT), notes)
+    write = render.markup if markup else render.text
+    return _personal(write(channel, output, OUTPUT), notes)
+
+
+def signature(channel: ChannelName, message: Message, values: Mapping[str, str]) -> bytes:
+    """What two messages to one person have in common if, and only if, they say the same."""
+    if message.kind is Kind.NATIVE:
+        return _canonical(message.body)
+    written = None if message.kind is Kind.SCRIPT else Writer(channel, message).write(values)
+    return _canonical(written.payload if isinstance(written, Ready) else [message.kind, message.body, dict(values)])
+
+
+def _personal(rendered: Rendered | Unfit, notes: Notes) -> Personal:
+    match rendered:
+        case Rendered(payload):
+            return Ready(payload, notes)
+        case Unfit(problems):
+            return Unready(_reason(problems), "rendered", _bounded("; ".join(map(str, problems))), notes)
+        case _:
+            assert_never(rendered)
+
+
+def _reason(problems: tuple[Problem, ...]) -> str:
+    return "message_too_large" if all(problem.too_large for problem in problems) else "message_invalid"
+
+
+def _canonical(value: object) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def _unfilled(name: str) -> str:
+    return f"{{{name}}} has no value and stays as it is written"
+
+
+def _correct(says: str) -> str:
+    return _bounded(f"Correct the script: {says}")
+
+
+def _bounded(sentence: str) -> str:
+    return sentence if len(sentence) <= SAYS_MOST else f"{sentence[: SAYS_MOST - 1]}…"

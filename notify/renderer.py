@@ -1,0 +1,114 @@
+"""Renders one message for many people: placeholders here, scripts in the sandbox.
+
+wish (message, values, person) ──▶ Ready(payload) | Unready(reason)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from adapters.base import BotId, ChannelName
+from notify import personal
+from notify.ids import derived_id
+from notify.message import Kind, Message
+from notify.personal import Personal, Writer
+from notify.script.context import Recipient, context
+from notify.script.pool import ScriptPool
+from notify.script.run import ScriptRun
+
+AT_ONCE = 16  # messages rendered before others have their turn on the event loop
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Whom a message is rendered for, as far as they are known. `user_id` is the platform's."""
+
+    identity: str
+    tenant: str = ""
+    user_id: str = ""
+    name: str = ""
+    locale: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One message for one person, with that person's values."""
+
+    message: Message
+    person: Person
+    values: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """What all messages of one request share; `script` is the run of its script, where the message is one."""
+
+    bot: BotId
+    channel: ChannelName
+    identity_type: str
+    markup: bool = False
+    script: ScriptRun | None = None
+
+
+class Renderer:
+    """Messages for people. `key` makes the ids by which scripts may know them; `names` are the bots' names."""
+
+    def __init__(self, scripts: ScriptPool, *, key: bytes, names: Mapping[BotId, str]) -> None:
+        self._scripts = scripts
+        self._key = key
+        self._names = names
+
+    def begin(self, message: Message) -> ScriptRun | None:
+        """The run of a request's script; None for other messages."""
+        if message.kind is not Kind.SCRIPT or not isinstance(message.body, str):
+            return None
+        return self._scripts.begin(message.body)
+
+    async def render(self, occasion: Occasion, wishes: Sequence[Wish]) -> list[Personal]:
+        """One answer for each wish, in their order."""
+        scripted = [place for place, wish in enumerate(wishes) if wish.message.kind is Kind.SCRIPT]
+        answers: dict[int, Personal] = {}
+        if scripted:
+            answers = dict(zip(scripted, await self._run(occasion, [wishes[at] for at in scripted]), strict=True))
+        writers: dict[int, Writer] = {}
+        for place, wish in enumerate(wishes):
+            if place in answers:
+                continue
+            writer = writers.get(id(wish.message))
+            if writer is None:
+                writer = writers[id(wish.message)] = Writer(occasion.channel, wish.message)
+            answers[place] = writer.write(wish.values)
+            if place % AT_ONCE == AT_ONCE - 1:
+                await asyncio.sleep(0)
+        return [answers[place] for place in range(len(wishes))]
+
+    async def _run(self, occasion: Occasion, wishes: Sequence[Wish]) -> list[Personal]:
+        if occasion.script is None:
+            raise ValueError("a script needs its run")
+        contexts = [
+            context(
+                self._names.get(occasion.bot, ""),
+                occasion.bot,
+                occasion.channel.value,
+                self._recipient(occasion, wish),
+            )
+            for wish in wishes
+        ]
+        results = await occasion.script.render(contexts)
+        return [personal.printed(occasion.channel, result, markup=occasion.markup) for result in results]
+
+    def _recipient(self, occasion: Occasion, wish: Wish) -> Recipient:
+        """The person as a script sees them; the ids are those of the status call."""
+        person = wish.person
+        known = person.user_id or person.identity
+        return Recipient(
+            identity=person.identity,
+            identity_type=occasion.identity_type,
+            name=person.name,
+            locale=person.locale,
+            user_id=derived_id("u", self._key, "person", occasion.bot, occasion.channel, person.tenant, known),
+            org_id=derived_id("o", self._key, "organisation", occasion.channel, person.tenant),
+            parameters=wish.values,
+        )
