@@ -14,7 +14,7 @@ from notify import texts
 from notify.dry_run import Outlook, Rehearsal
 from notify.ids import derived_id
 from notify.prospects import Prospect, Question, Standing
-from notify.records import LogEntry, PausedLane, RequestRecord, RequestStatus
+from notify.records import LogEntry, PausedLane, RequestRecord, RequestStatus, Response
 from notify.trace import stored
 
 JOB_TYPE: Final = "PROACTIVE_NOTIFICATIONS_API"
@@ -222,8 +222,13 @@ def _entry_details(entry: LogEntry) -> dict[str, Any]:
         **_optional("code", entry.code),
         **_optional("duplicateOf", entry.duplicate_of),
         **_optional("trace", [_step(step) for step in entry.trace]),
+        **_optional("responses", [_response(response) for response in entry.responses]),
         "attempts": entry.attempts,
     }
+
+
+def _response(response: Response) -> dict[str, Any]:
+    return {"at": iso(response.at), "kind": response.kind, **response.detail}
 
 
 def _step(step: Mapping[str, Any]) -> dict[str, Any]:
