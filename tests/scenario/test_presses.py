@@ -1,4 +1,4 @@
-"""Somebody gets a message with buttons and presses one; the platform tells us, and the status of the delivery shows it."""
+"""Somebody presses a button of a message: the platform tells us, and the status of the delivery shows it."""
 
 from __future__ import annotations
 
