@@ -104,7 +104,7 @@ async def sent_on_teams_to(
             deliveries.c.user_id.in_(user_ids),
             deliveries.c.channel == literal_column("'msteams'"),  # as the index says it, or SQLite does not take it
             deliveries.c.message_id.is_not(None),
-            deliveries.c.bot_id == bot_id,
+            requests.c.bot_id == bot_id,  # the deliveries' own would lead SQLite to all messages of the bot
             deliveries.c.tenant_id == tenant_id,
             deliveries.c.duplicate_of.is_(None),
         )

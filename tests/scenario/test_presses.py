@@ -110,17 +110,6 @@ class TestTemplate:
         assert [on_slack if scene.channel == SLACK else on_teams] == await scene.responses(request)
         assert [] == await scene.responses(request, other)
 
-    @pytest.mark.parametrize("channel", [MSTEAMS], indirect=True)
-    async def test_in_doubt(self, scene: Scene) -> None:
-        """A press proves a message whose answer was lost, and is recorded on it."""
-        await scene.platforms.send_fault(MSTEAMS, status=502, stored=True, times=1)
-        request, message = await scene.send(card(ACTIONS[0]), ends="FAILURE")
-
-        await scene.press(message, "Submit")
-
-        assert (await scene.herald.status(request))["status"] == "SUCCESS"
-        assert [{"kind": "button", "value": {"order": 7}}] == await scene.responses(request)
-
 
 def card(*actions: Json) -> Json:
     """A Teams message with an Adaptive Card."""
@@ -133,6 +122,17 @@ class TestForms:
     def database_kind(self) -> str:
         """What is stored is tested on both databases elsewhere; here it is the wire."""
         return "sqlite"
+
+    @pytest.mark.parametrize("channel", [MSTEAMS], indirect=True)
+    async def test_in_doubt(self, scene: Scene) -> None:
+        """A press proves a message whose answer was lost, and is recorded on it."""
+        await scene.platforms.send_fault(MSTEAMS, status=502, stored=True, times=1)
+        request, message = await scene.send(card(ACTIONS[0]), ends="FAILURE")
+
+        await scene.press(message, "Submit")
+
+        assert (await scene.herald.status(request))["status"] == "SUCCESS"
+        assert [{"kind": "button", "value": {"order": 7}}] == await scene.responses(request)
 
     @pytest.mark.parametrize("channel", [MSTEAMS], indirect=True)
     async def test_teams(self, scene: Scene) -> None:

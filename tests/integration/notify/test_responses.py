@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import event, func, select, update
 
 from adapters.base import BotId, ChannelName, TenantId
 from adapters.evidence import Evidence, Press, Said
@@ -311,6 +311,39 @@ class TestSaid:
         await core.say("yes")
 
         assert ["yes"] == await core.values(request)
+
+
+class TestCost:
+    @pytest.fixture
+    def database_kind(self) -> str:
+        """PostgreSQL decides by what it has counted; SQLite by the statement alone."""
+        return "sqlite"
+
+    async def test_indexes(self, core: Core) -> None:
+        """However many messages there are, a person's, a message's and a request's are found by their index."""
+        asked: list[tuple[str, Any]] = []
+
+        def listen(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> None:
+            asked.append((statement, parameters))
+
+        place = {"bot_id": BOT, "tenant_id": TENANT}
+        event.listen(core.database.engine.sync_engine, "before_cursor_execute", listen)
+        async with core.database.read() as tx:
+            await responses.sent_on_teams_to(tx, **place, user_ids=["ada", "29:ada"], limit=LOOKED_AT)
+            named = {"message_id": SENT, "user_id": "ada", "conversation_id": "a:1ada"}
+            await responses.sent_as(tx, **place, channel="msteams", **named)
+            await responses.of_request(tx, "ds-1")
+            plans = [await tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {each[0]}", each[1]) for each in list(asked)]
+            details = [str(row.detail) for plan in plans for row in plan.all()]
+
+        assert [
+            "SEARCH deliveries USING INDEX ix_deliveries_sent_on_teams (user_id=?)",
+            "SEARCH requests USING INDEX sqlite_autoindex_requests_1 (id=?)",
+            "SEARCH deliveries USING INDEX ix_deliveries_message (bot_id=? AND channel=? AND message_id=?)",
+            "SEARCH requests USING INDEX sqlite_autoindex_requests_1 (id=?)",
+            "SEARCH deliveries USING INDEX sqlite_autoindex_deliveries_2 (request_id=?)",
+            "SEARCH responses USING INDEX sqlite_autoindex_responses_1 (delivery_id=?)",
+        ] == [each for each in details if each.startswith(("SEARCH", "SCAN"))]
 
 
 class TestDeletion:
