@@ -19,7 +19,7 @@ from notify.ids import derived_id
 from notify.notes import Notes
 from notify.personal import Personal, Ready, Unready
 from notify.prospects import Prospect, Question, Standing
-from notify.records import LogEntry, PausedLane, RequestRecord, RequestStatus
+from notify.records import LogEntry, PausedLane, RequestRecord, RequestStatus, Response
 from notify.render import sizes
 from notify.trace import stored
 
@@ -273,6 +273,7 @@ def _entry_details(entry: LogEntry) -> dict[str, Any]:
         **_optional("code", entry.code),
         **_optional("duplicateOf", entry.duplicate_of),
         **_optional("trace", [_step(step) for step in entry.trace]),
+        **_optional("responses", [_response(response) for response in entry.responses]),
         "attempts": entry.attempts,
         **_noted(entry.notes),
     }
@@ -280,6 +281,10 @@ def _entry_details(entry: LogEntry) -> dict[str, Any]:
 
 def _noted(notes: Notes) -> dict[str, Any]:
     return {**_optional("warnings", list(notes.warnings)), **_optional("scriptLog", list(notes.log))}
+
+
+def _response(response: Response) -> dict[str, Any]:
+    return {"at": iso(response.at), "kind": response.kind, **response.detail}
 
 
 def _step(step: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Late evidence: a reply, a button, a reaction or a read receipt proves that an unclear delivery arrived.
 
+What was pressed is recorded on the delivery afterwards, so that a press can prove its message and be kept.
+
 After an unclear answer we do not know the platform's id of the message. Both platforms put the moment of storing
 into the id (Teams: milliseconds, Slack: seconds with fraction), so an id that belongs to no delivery we know, in the
 same conversation, made between the start of our call and the end of its deadline, is the message we look for; if two
@@ -16,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.base import ChannelName
 from adapters.evidence import Evidence
+from notify import responses
 from notify.ids import new_id
 from storage import deliveries, requests
 
@@ -43,7 +46,11 @@ class EvidenceBook:
         self._now = clock
 
     async def __call__(self, tx: AsyncConnection, evidence: Evidence) -> None:
-        """Turn the one delivery that the evidence proves into sent; anything else changes nothing."""
+        """Turn the one delivery that the evidence proves into sent, and record what was pressed."""
+        await self._prove(tx, evidence)
+        await responses.take(tx, evidence)
+
+    async def _prove(self, tx: AsyncConnection, evidence: Evidence) -> None:
         if evidence.message_id is None:
             return
         moment = stored_at(evidence.channel, evidence.message_id)

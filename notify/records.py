@@ -80,6 +80,15 @@ class IdempotencyKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Response:
+    """What a person did with a message: a button pressed, or its words sent as a reply."""
+
+    at: float
+    kind: str
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class LogEntry:
     """One final delivery as the status call shows it. Times are epoch seconds."""
 
@@ -100,6 +109,7 @@ class LogEntry:
     attempts: int = 0
     trace: Sequence[Mapping[str, Any]] = ()
     notes: Notes = NO_NOTES
+    responses: Sequence[Response] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.base import BotId, ChannelName, Lane
-from notify import notes, personal
+from notify import notes, personal, responses
 from notify.held import held_lanes
 from notify.idempotency import KeyReused, Turnstile
 from notify.ids import new_id
@@ -28,6 +28,7 @@ from notify.records import (
     Progress,
     RequestRecord,
     RequestStatus,
+    Response,
     Submission,
     Submitter,
 )
@@ -152,6 +153,7 @@ class Requests:
             if row is None:
                 return None
             log = await store.log(tx, request_id)
+            answered = await responses.of_request(tx, request_id) if row.succeeded else {}
             paused = await self._paused(tx, row) if row.status == store.OPEN else ()
         progress = self._progress(row.bot_id, row.channel, row.id) if row.status == store.OPEN else None
         return RequestRecord(
@@ -166,7 +168,7 @@ class Requests:
             succeeded=row.succeeded,
             created_at=row.created_at,
             changed_at=row.changed_at,
-            entries=[_log_entry(entry) for entry in log],
+            entries=[_log_entry(entry, answered.get(entry["duplicate_of"] or entry["id"], ())) for entry in log],
             paused=paused,
             rate=None if progress is None else progress.rate,
             estimated_completion=None if progress is None or paused else progress.finishes_at,
@@ -272,7 +274,7 @@ def _delivery_row(entry: Entry, position: int, request_id: str, lane: Lane, now:
     }
 
 
-def _log_entry(row: RowMapping) -> LogEntry:
+def _log_entry(row: RowMapping, answered: Sequence[Response]) -> LogEntry:
     return LogEntry(
         id=row["id"],
         original_id=row["original_id"],
@@ -291,4 +293,5 @@ def _log_entry(row: RowMapping) -> LogEntry:
         attempts=row["attempts"],
         trace=json.loads(row["trace"]) if row["trace"] else (),
         notes=notes.read(row["notes"]),
+        responses=answered,
     )

@@ -143,6 +143,12 @@ deliveries = Table(
         sqlite_where=text("message_id IS NOT NULL"),
         postgresql_where=text("message_id IS NOT NULL"),
     ),
+    Index(  # a text that a button says for a person names no message
+        "ix_deliveries_sent_on_teams",
+        "user_id",
+        sqlite_where=text("message_id IS NOT NULL AND channel = 'msteams'"),
+        postgresql_where=text("message_id IS NOT NULL AND channel = 'msteams'"),
+    ),
 )
 
 responses = Table(

@@ -12,12 +12,13 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.base import BotId, Lane, TenantId
-from adapters.evidence import Evidence, EvidenceKind, EvidenceSink
+from adapters.evidence import Evidence, EvidenceKind, EvidenceSink, Press
 from adapters.ids import MAX_TENANT
 from adapters.slack.config import Clock, NormalForm, Wake
 from adapters.slack.envelope import Envelope, text
 from adapters.slack.installations import SLACK, SlackInstallations
 from adapters.slack.people import Workspace, person_of, teams_of
+from adapters.slack.presses import presses_of
 from storage import directory, failpoints, inbox, installations, references
 from storage.engine import Database
 from storage.references import Reference
@@ -102,17 +103,17 @@ class SlackEvents:
             self._wake(lane)
 
     async def pressed(self, body: Mapping[str, Any]) -> None:
-        """A person pressed a button (block_actions): proof that the message is there."""
+        """A person pressed a button (block_actions, interactive_message): proof that the message is there."""
         user, container = _object(body, "user"), _object(body, "container")
         team = text(_object(body, "team").get("id"), MAX_TENANT) or text(user.get("team_id"), MAX_TENANT)
         person = text(user.get("id"))
-        conversation = text(container.get("channel_id"))
+        conversation = text(container.get("channel_id")) or text(_object(body, "channel").get("id"))
         if team is None or person is None or conversation is None:
             return
-        message = text(container.get("message_ts"))
-        at = self._clock()
+        message = text(container.get("message_ts")) or text(body.get("message_ts"))
+        at, presses = self._clock(), presses_of(body)
         await self._database.transact(
-            lambda tx: self._prove(tx, TenantId(team), person, conversation, message, "button", at)
+            lambda tx: self._prove(tx, TenantId(team), person, conversation, message, "button", at, presses)
         )
 
     async def _home_opened(self, tx: AsyncConnection, envelope: Envelope) -> list[Lane]:
@@ -232,8 +233,10 @@ class SlackEvents:
         message: str | None,
         kind: EvidenceKind,
         at: float,
+        presses: tuple[Press, ...] = (),
     ) -> None:
-        await self._evidence(tx, Evidence(self._bot, SLACK, tenant, person, conversation, message, kind, at))
+        evidence = Evidence(self._bot, SLACK, tenant, person, conversation, message, kind, at, presses=presses)
+        await self._evidence(tx, evidence)
 
 
 _OF_INSTALLATIONS = frozenset({"app_uninstalled", "tokens_revoked", "team_access_granted", "team_access_revoked"})

@@ -40,6 +40,7 @@ from adapters.slack.config import Clock, NormalForm, SlackApp, Wake
 from adapters.slack.events import SlackEvents
 from adapters.slack.installations import SlackInstallations
 from adapters.slack.limits import ANSWER_SECONDS, EVENT_BYTES, EVENT_READ_SECONDS
+from adapters.slack.presses import ATTACHMENTS, BLOCKS
 from storage.engine import Database
 from storage.vault import WrongKey
 
@@ -54,7 +55,7 @@ logging.getLogger("slack_bolt.AsyncRequestVerification").setLevel(logging.WARNIN
 _ANY = re.compile("")
 
 EVENT, PRESS = "herald.event", "herald.press"  # where the listeners find what was sent
-_A_PRESS: Mapping[str, Any] = {"type": "block_actions", "actions": [{"action_id": "any", "block_id": "any"}]}
+_A_PRESS: Mapping[str, Any] = {"type": BLOCKS, "actions": [{"action_id": "any", "block_id": "any"}]}
 
 
 class SlackInbound:
@@ -97,11 +98,11 @@ class SlackInbound:
         return web.Response()
 
     async def interactivity(self, request: web.Request) -> web.Response:
-        """POST /slack/{BotID}/interactivity: buttons are evidence, everything else is acknowledged."""
+        """POST /slack/{BotID}/interactivity: what is pressed is stored, everything else is acknowledged."""
         by = self._answer_by()
         raw = await self._genuine(request)
         body = self._parsed(door.form_payload, raw)
-        if body.get("type") != "block_actions":
+        if body.get("type") not in (BLOCKS, ATTACHMENTS):
             return web.Response()
         return await self._dispatch(by, _A_PRESS, {PRESS: body})
 

@@ -99,6 +99,9 @@ class Capture:
                     message_id=event.message_id,
                     kind=event.evidence,
                     at=event.at,
+                    channel_id=event.person.channel_id,
+                    presses=() if event.press is None else (event.press,),
+                    said=event.said,
                 ),
             )
         return wakes

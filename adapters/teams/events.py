@@ -1,4 +1,4 @@
-"""PURE: what an inbound activity says, as one value. Texts, attachments and card inputs are never read.
+"""PURE: what an inbound activity says, as one value. Attachments are never read; texts only to know a button's words.
 
 The raw JSON is read, not botbuilder's model: its schema maps `tenant_id` to `tenantID` and loses the `tenantId` that
 Teams sends. Shapes: msteams-docs `bots/how-to/conversations/subscribe-to-conversation-events.md`.
@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from adapters.evidence import EvidenceKind
+from adapters.evidence import EvidenceKind, Press, Said
 from adapters.ids import MAX_CONVERSATION, MAX_ID, readable
+from adapters.teams.presses import press_of, said_of
 
 READ_RECEIPT: Final = "application/vnd.microsoft.readReceipt"
 _TENANT: Final = re.compile(r"[A-Za-z0-9.-]{1,64}")
@@ -46,6 +47,8 @@ class TeamsEvent:
     message_id: str | None
     own_key: str | None = None
     """The key that `message_id` was handled under if it is the person's own message, where evidence may name one."""
+    press: Press | None = None
+    said: Said | None = None
 
 
 def read_event(body: Mapping[str, Any], headers: Mapping[str, str], now: float) -> TeamsEvent:
@@ -53,6 +56,8 @@ def read_event(body: Mapping[str, Any], headers: Mapping[str, str], now: float) 
     conversation = _object(body.get("conversation"))
     conversation_id = _id(conversation, MAX_CONVERSATION)
     evidence, message_id = _evidence(body)
+    key = _key(body, conversation_id)
+    said = said_of(body, key)
     may_be_own = message_id is not None and evidence != "button"  # buttons stand on our cards only
     return TeamsEvent(
         kind=str(body["type"])[:64],
@@ -62,10 +67,12 @@ def read_event(body: Mapping[str, Any], headers: Mapping[str, str], now: float) 
         conversation_id=conversation_id,
         person=_person(body) if _is_personal(conversation, conversation_id) else None,
         at=_moment(body.get("timestamp"), now),
-        key=_key(body, conversation_id),
-        evidence=evidence,
+        key=key,
+        evidence=evidence if said is None else "reply",
         message_id=message_id,
         own_key=_hashed("message", "", conversation_id, str(message_id)) if may_be_own else None,
+        press=press_of(body, key),
+        said=said,
     )
 
 

@@ -46,6 +46,7 @@ class App:
     name: str = "Notifier"
     verification_token: str = "simulator-verification-token"
     events_url: str | None = None
+    interactivity_url: str | None = None
     redirect_urls: list[str] = field(default_factory=list)
     """Empty: any address of this machine."""
     bot_events: list[str] = field(default_factory=lambda: list(EVENT_TYPES))

@@ -14,11 +14,12 @@ from simulator.slack.happenings import Happenings
 from simulator.slack.methods_auth import access_answer, installer
 from simulator.slack.oauth import ConsentRefusedError, approve, deny, read_consent
 
-_APP_FIELDS: Mapping[str, type] = {
+_APP_FIELDS: Mapping[str, type | tuple[type, ...]] = {
     "name": str,
     "client_secret": str,
     "signing_secret": str,
     "verification_token": str,
+    "interactivity_url": (str, type(None)),
     "redirect_urls": list,
     "bot_events": list,
     "messages_tab_enabled": bool,
@@ -148,6 +149,7 @@ def app_json(app: App) -> Json:
         "client_secret": app.client_secret,
         "signing_secret": app.signing_secret,
         "events_url": app.events_url,
+        "interactivity_url": app.interactivity_url,
         "redirect_urls": app.redirect_urls,
         "bot_events": app.bot_events,
         "messages_tab_enabled": app.messages_tab_enabled,

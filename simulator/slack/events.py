@@ -1,4 +1,4 @@
-"""The Events API towards the app: signed, acknowledged within three seconds, repeated up to three times.
+"""The Events API towards the app: signed, acknowledged within three seconds, repeated up to three times; and presses.
 
 Sources: docs.slack.dev/apis/events-api (envelope, retries, X-Slack-No-Retry) and
 docs.slack.dev/authentication/verifying-requests-from-slack (signature v0). The shapes of the events follow their pages.
@@ -12,6 +12,7 @@ import secrets
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 
 import orjson
 from aiohttp import ClientConnectorSSLError, ClientError, ClientTimeout, TooManyRedirects
@@ -108,6 +109,19 @@ class EventSender:
         if response.status != 200:
             return f"HTTP {response.status}"
         return None if challenge in text else "the answer does not hold the challenge"
+
+    async def interact(self, app: App, payload: dict[str, Any], tampering: Tampering = HONEST) -> dict[str, Any]:
+        """Post one interaction as a form; it is not repeated, the person sees a warning instead."""
+        body = urlencode({"payload": orjson.dumps(payload).decode()}).encode()
+        headers = self._headers(Delivery(app, payload, tampering), body, 0, "")
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+        try:
+            async with self._world.session.post(
+                str(app.interactivity_url), data=body, headers=headers, timeout=self._timeout(), allow_redirects=False
+            ) as response:
+                return {"status": response.status, "body": await response.text(errors="replace")}
+        except (ClientError, TimeoutError) as error:
+            return {"status": None, "body": _reason(error)}
 
     async def close(self) -> None:
         """Give up what is still on its way."""

@@ -17,6 +17,8 @@ principal name, e-mail or `29:` id; what is wrong is answered with 400 and `{"er
 - POST `installs`: one of person, emails, count, all_with_app, team or chat (with members); action, notify, concurrency.
 - POST `events`: person, kind (message, reaction, read, submit, invoke); text, message_id, reactions, removed,
   value, name.
+- POST `press`: person, message_id, title of the button, inputs, copies, names_message (whether an imBack has a
+  `replyToId`).
 - POST `activities`: a signed activity of which every part can be made wrong; see `forged.py`.
 - POST `keys/roll`: keep_old. POST `tokens/revoke`: refuses every access token issued so far.
 - POST `settle`: answers when everything in the background was posted.

@@ -24,6 +24,7 @@ from simulator.teams.events import Events, Posted, change_install
 from simulator.teams.forged import post_activity
 from simulator.teams.ids import bot_user_id
 from simulator.teams.people_changes import add_person, change_person
+from simulator.teams.pressing import NotThereError, activity_of, find
 from simulator.teams.state import TeamsState
 
 _ACTIONS = ("add", "remove", "add-upgrade", "remove-upgrade")
@@ -53,6 +54,7 @@ class TeamsControl:
             web.post(f"{base}/conversations/forget", self._guard(self._forget)),
             web.post(f"{base}/installs", self._guard(self._installs)),
             web.post(f"{base}/events", self._guard(self._event)),
+            web.post(f"{base}/press", self._guard(self._press)),
             web.post(f"{base}/activities", self._guard(self._activity)),
             web.post(f"{base}/keys/roll", self._guard(self._roll)),
             web.post(f"{base}/tokens/revoke", self._guard(self._revoke)),
@@ -63,7 +65,7 @@ class TeamsControl:
         async def guarded(request: web.Request) -> web.StreamResponse:
             try:
                 return await handler(request)
-            except (BadApp, BadControl, BadEvent) as error:
+            except (BadApp, BadControl, BadEvent, NotThereError) as error:
                 return refuse(str(error))
 
         return guarded
@@ -183,6 +185,26 @@ class TeamsControl:
             if conversation.kind == "personal":
                 conversation.person.block = None  # whoever writes has unblocked the bot
         answers = await self._events.tell(app, [activity])
+        return json_answer({"activity": activity, "answers": [each.as_json() for each in answers]})
+
+    async def _press(self, request: web.Request) -> web.Response:
+        """A person presses a button of a message that this bot sent them."""
+        data = await json_object(request)
+        app = app_of(self._state, data)
+        conversation = conversation_of(self._state, app, data)
+        message_id, title, inputs = data.get("message_id"), data.get("title"), data.get("inputs", {})
+        if not isinstance(title, str) or not isinstance(inputs, dict):
+            raise BadControl("title is the text on the button, inputs an object of what was filled in")
+        message = self._state.world.mailboxes.find("teams", conversation.tenant.id, conversation.id, str(message_id))
+        if message is None or message_id not in conversation.bot_messages:
+            raise BadControl("the bot has sent no such message into this conversation")
+        pressed = activity_of(
+            find(message.body, title), inputs, str(message_id), names_message=bool(data.get("names_message"))
+        )
+        activity = {**self._events.templates.base(app, conversation), **pressed}
+        if "text" in pressed:
+            activity["id"] = self._state.next_message_id()  # it stands in the chat
+        answers = [post for _ in range(int(data.get("copies", 1))) for post in await self._events.tell(app, [activity])]
         return json_answer({"activity": activity, "answers": [each.as_json() for each in answers]})
 
     async def _activity(self, request: web.Request) -> web.Response:

@@ -223,7 +223,8 @@ class Herald:
         if MSTEAMS in (channels or CHANNELS):
             await platforms.teams_app(teams_app, messaging_endpoint=f"{self.url}/teams/{self.bot}/messages")
         if SLACK in (channels or CHANNELS):
-            address = {"events_url": f"{self.url}/slack/{self.bot}/events", "verify": True}
+            ours = f"{self.url}/slack/{self.bot}"
+            address = {"events_url": f"{ours}/events", "interactivity_url": f"{ours}/interactivity", "verify": True}
             await platforms.control(f"slack/apps/{slack_app}", address, "PATCH")
 
     async def idle(self, seconds: float = PATIENCE) -> None:

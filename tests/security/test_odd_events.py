@@ -115,7 +115,34 @@ PRESS: dict[str, Any] = {
     "team": {"id": TEAM},
     "user": {"id": "U1", "team_id": TEAM},
     "container": {"type": "message", "message_ts": "1700000000.000100", "channel_id": "D1"},
-    "actions": [{"action_id": "ok", "block_id": "b", "type": "button"}],
+    "actions": [
+        {
+            "action_id": "ok",
+            "block_id": "b",
+            "type": "button",
+            "action_ts": "1700000000.000200",
+            "text": {"type": "plain_text", "text": "OK"},
+            "value": "1",
+        },
+        {
+            "action_id": "many",
+            "block_id": "b",
+            "type": "checkboxes",
+            "action_ts": "1700000000.000200",
+            "selected_options": [{"text": {"type": "plain_text", "text": "A"}, "value": "a"}],
+        },
+    ],
+}
+LEGACY_PRESS: dict[str, Any] = {
+    "type": "interactive_message",
+    "team": {"id": TEAM},
+    "user": {"id": "U1"},
+    "channel": {"id": "D1"},
+    "message_ts": "1700000000.000100",
+    "action_ts": "1700000000.000200",
+    "attachment_id": "1",
+    "actions": [{"name": "a", "type": "select", "selected_options": [{"value": "x"}]}],
+    "original_message": {"attachments": [{"actions": [{"name": "a", "value": "x", "text": "X"}]}]},
 }
 
 
@@ -150,11 +177,12 @@ class TestSlack:
 
         assert answers.keys() <= {200, 400}, {code: found[:3] for code, found in answers.items() if code >= 500}
 
-    async def test_buttons(self, database: Database, side: SlackSide, url: str) -> None:
+    @pytest.mark.parametrize("press", [PRESS, LEGACY_PRESS], ids=["blocks", "attachments"])
+    async def test_buttons(self, database: Database, side: SlackSide, url: str, press: dict[str, Any]) -> None:
         """The same for a button."""
         await side.install()
         answers: dict[int, list[str]] = {}
-        for body in spoiled(PRESS, database):
+        for body in spoiled(press, database):
             raw = urlencode({"payload": json.dumps(body)}).encode()
             headers = signed(raw, int(side.clock.now))
             async with side.http.post(f"{url}/slack/{slack.BOT}/interactivity", data=raw, headers=headers) as answer:
@@ -182,7 +210,12 @@ TEAMS_EVENTS: dict[str, dict[str, Any]] = {
     "added": {"type": "conversationUpdate", "membersAdded": [{"id": f"28:{teams.APP_ID}"}, {"id": teams.TEAMS_ID}]},
     "removed": {"type": "installationUpdate", "action": "remove"},
     "message": {"type": "message", "text": "hi", "replyToId": "1769130123456"},
-    "button": {"type": "invoke", "name": "adaptiveCard/action", "replyToId": "1769130123456", "value": {"action": {}}},
+    "button": {
+        "type": "invoke",
+        "name": "adaptiveCard/action",
+        "replyToId": "1769130123456",
+        "value": {"action": {"id": "ok", "title": "OK", "verb": "v", "data": {"x": 1}}, "trigger": "manual"},
+    },
     "reaction": {"type": "messageReaction", "replyToId": "1769130123456", "reactionsAdded": [{"type": "like"}]},
     "read": {
         "type": "event",

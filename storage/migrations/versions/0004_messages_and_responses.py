@@ -38,9 +38,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_responses")),
         sa.UniqueConstraint("delivery_id", "event_key", name=op.f("uq_responses_delivery_id_event_key")),
     )
+    op.create_index(
+        "ix_deliveries_sent_on_teams",
+        "deliveries",
+        ["user_id"],
+        sqlite_where=sa.text("message_id IS NOT NULL AND channel = 'msteams'"),
+        postgresql_where=sa.text("message_id IS NOT NULL AND channel = 'msteams'"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("ix_deliveries_sent_on_teams", table_name="deliveries")
     op.drop_table("responses")
     op.drop_column("deliveries", "notes")
     op.drop_column("deliveries", "parameters")
