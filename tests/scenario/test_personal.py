@@ -69,17 +69,19 @@ class TestPlaceholders:
         told = {email: entry["details"].get("warnings") for email, entry in entries(record).items()}
         assert told == {ann: None, bob: None, eve: ["{refId} has no value and stays as it is written"]}
 
-    @pytest.mark.parametrize("value", ["<!channel> & <@U1>", "<https://evil.test|bank>", "[x](https://evil.test)"])
-    async def test_values_are_words(self, herald: Herald, platforms: Platforms, channel: str, value: str) -> None:
+    async def test_values_are_words(self, herald: Herald, platforms: Platforms, channel: str) -> None:
         """S11: a value shows itself: it mentions nobody and is no link."""
-        [ann] = platforms.emails(1)
+        values = ["<!channel> & <@U1>", "<https://evil.test|bank>", "[x](https://evil.test)", "<at>Ann</at>"]
+        people = platforms.emails(len(values))
+        named: list[Json] = [
+            {"email": email, "parameters": {"name": value}} for email, value in zip(people, values, strict=True)
+        ]
         content = {"type": "text", "value": "Hello {name}"}
-        people = [{"email": ann, "parameters": {"name": value}}]
 
-        await herald.final(await herald.accept(v2_body(channel, content, people), "notifyV2"))
+        await herald.final(await herald.accept(v2_body(channel, content, named), "notifyV2"))
 
-        [message] = await platforms.messages(channel)
-        assert text_of(message) == plain(channel, f"Hello {value}")
+        said = {person_of(each): text_of(each) for each in await platforms.messages(channel)}
+        assert said == {email: plain(channel, f"Hello {value}") for email, value in zip(people, values, strict=True)}
 
     async def test_v1(self, herald: Herald, platforms: Platforms, channel: str) -> None:
         """The same in v1 by `options.parameters`; without them braces are words like all others."""
