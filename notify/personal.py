@@ -22,7 +22,7 @@ from notify.script.results import Failed, Printed, Result, Why
 
 FIELD: Final = "message"  # how a rendered message is called where a field is named
 OUTPUT: Final = "the script's output"
-SCRIPT_FAILED: Final = "script_failed"
+ITSELF: Final = "The script "  # how a failure begins that is no error of JavaScript
 SAYS_MOST: Final = 500
 
 
@@ -86,13 +86,13 @@ def printed(channel: ChannelName, result: Result, *, markup: bool) -> Personal:
     """What a script came to for one person: an object is the native payload, anything else is text."""
     match result:
         case Failed():
-            return Unready(SCRIPT_FAILED, result.why.value, _correct(result.says), Notes(log=result.log))
+            return Unready("script_failed", result.why.value, _correct(result.says), Notes(log=result.log))
         case Printed(output, log):
             notes = Notes(log=log)
         case _:
             assert_never(result)
     if not output.strip():
-        return Unready(SCRIPT_FAILED, Why.SILENT.value, _correct("it printed nothing"), notes)
+        return Unready("script_failed", Why.SILENT.value, _correct("it printed nothing"), notes)
     try:
         payload = strict_json.object_in(output)
     except strict_json.NotJson as error:
@@ -134,7 +134,7 @@ def _unfilled(name: str) -> str:
 
 
 def _correct(says: str) -> str:
-    return _bounded(f"Correct the script: {says}")
+    return _bounded(f"Correct the script: {'it ' + says[len(ITSELF) :] if says.startswith(ITSELF) else says}")
 
 
 def _bounded(sentence: str) -> str:

@@ -15,8 +15,22 @@ from simulator.slack.arguments import Arguments
 Block = dict[str, Any]
 _EVENT_TYPE = re.compile(r"[A-Za-z0-9_]{1,255}")
 _BLOCK_TYPES = frozenset(
-    {"actions", "context", "divider", "file", "header", "image", "input", "markdown", "rich_text", "section", "video"}
+    {
+        "actions",
+        "context",
+        "divider",
+        "file",
+        "header",
+        "image",
+        "input",
+        "markdown",
+        "rich_text",
+        "section",
+        "table",
+        "video",
+    }
 )
+_CELLS = frozenset({"raw_text", "raw_number", "rich_text"})
 
 
 def read_content(arguments: Arguments) -> tuple[dict[str, Any], list[str]]:
@@ -83,6 +97,8 @@ def check_blocks(blocks: object) -> None:
     if mistakes:
         messages = [f"[ERROR] {each}" for each in mistakes]
         raise SlackError("invalid_blocks", errors=mistakes, response_metadata={"messages": messages})
+    if sum(map(_table_size, blocks)) > limits.TABLES_TOTAL:
+        raise SlackError("msg_blocks_too_long")
     if sum(len(each.get("text", "")) for each in blocks if each["type"] == "markdown") > limits.MARKDOWN_BLOCKS_TOTAL:
         raise SlackError("msg_blocks_too_long")
 
@@ -150,6 +166,41 @@ def _rich_text(block: Block) -> Mistakes:
     return [] if isinstance(block.get("elements"), list) else [("missing required field: elements", "")]
 
 
+def _table(block: Block) -> Mistakes:
+    """docs.slack.dev/reference/block-kit/blocks/table-block: 1 to 100 rows of 1 to 20 cells."""
+    rows = block.get("rows")
+    if not isinstance(rows, list):
+        return [("missing required field: rows", "")]
+    if not 1 <= len(rows) <= limits.TABLE_ROWS:
+        return [(f"must be between 1 and {limits.TABLE_ROWS} items", "/rows")]
+    found: Mistakes = []
+    for number, row in enumerate(rows):
+        if not isinstance(row, list) or not 1 <= len(row) <= limits.TABLE_CELLS:
+            found.append((f"must be between 1 and {limits.TABLE_CELLS} items", f"/rows/{number}"))
+            continue
+        found += [mistake for index, cell in enumerate(row) for mistake in _cell(cell, f"/rows/{number}/{index}")]
+    settings = block.get("column_settings", [])
+    if not isinstance(settings, list) or len(settings) > limits.TABLE_CELLS:
+        found.append((f"no more than {limits.TABLE_CELLS} items allowed", "/column_settings"))
+    return found
+
+
+def _cell(cell: object, where: str) -> Mistakes:
+    kind = cell.get("type") if isinstance(cell, dict) else None
+    if not isinstance(cell, dict) or kind not in _CELLS:
+        return [(f"must provide an object of type {', '.join(sorted(_CELLS))}", where)]
+    if kind == "raw_text" and not (isinstance(cell.get("text"), str) and cell["text"]):
+        return [("must be more than 0 characters", f"{where}/text")]
+    return _rich_text(cell) if kind == "rich_text" else []
+
+
+def _table_size(block: Block) -> int:
+    """The characters of a table's cells."""
+    if block["type"] != "table":
+        return 0
+    return sum(len(str(cell.get("text", ""))) for row in block["rows"] for cell in row)
+
+
 def _markdown(block: Block) -> Mistakes:
     text = block.get("text")
     if not isinstance(text, str) or not text:
@@ -191,5 +242,6 @@ _CHECKS = {
     "actions": _actions,
     "context": _context,
     "rich_text": _rich_text,
+    "table": _table,
     "markdown": _markdown,
 }

@@ -21,10 +21,8 @@ from notify.texts import REASONS
 
 ROOT: Final = Path(__file__).parents[2]
 TEAMS, SLACK = "Teams", "Slack"
-NOT_GIVEN: Final = frozenset({"script_failed"})
-"""The reason of scripts, which nothing gives yet."""
 _PLACES: Final[Mapping[str, int]] = {
-    "Fault": 1, "Verdict": 0, "NoPerson": 0, "Missing": 0, "MayNotLook": 0, "nobody": 0, "_verdict": 0,
+    "Fault": 1, "Verdict": 0, "NoPerson": 0, "Missing": 0, "MayNotLook": 0, "nobody": 0, "_verdict": 0, "Unready": 0,
 }  # fmt: skip
 """Where in a call the reason stands."""
 _ELSEWHERE: Final = frozenset({"sent", "chore_failed"})

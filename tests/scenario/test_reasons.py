@@ -25,8 +25,9 @@ from tests.harness.herald import (
 from tests.harness.platforms import DISABLED, GUEST, MSTEAMS, SLACK, WITHOUT_APP, Platforms
 from tests.scenario.conftest import Starting
 
-NOT_YET: Final = frozenset({"script_failed", "cancelled"})
-"""Reasons of what Herald does not do yet: scripts, cancelling."""
+NOT_YET: Final = frozenset({"cancelled"})
+"""Reasons of what Herald does not do yet."""
+SILENT_SCRIPT: Final[Json] = {"type": "script", "val": "1 + 1"}
 LATE: Final[Json] = {"deadline_hours": 6 / 3600}
 ONCE: Final[Json] = {"max_attempts": 1}
 PAGE: Final[Json] = {"status": 403, "body": "<html>Access denied</html>", "content_type": "text/html"}
@@ -186,6 +187,9 @@ AT_ONCE: Final = {
     "conversation_not_found": Case("user", "The conversation is gone", answered(MSTEAMS, code="ConversationNotFound")),
     "message_invalid": Case("sender", "Teams does not accept", answered(MSTEAMS, code="BadArgument")),
     "message_too_large": Case("sender", "Shorten the message", answered(MSTEAMS, code="MessageSizeTooBig")),
+    "script_failed": Case(
+        "sender", "Correct the script: it printed nothing", sending(Stage.person, message=SILENT_SCRIPT)
+    ),
     "not_permitted": Case("admin", "Teams does not permit this", answered(MSTEAMS, code="NotEnoughPermissions")),
     "no_clear_answer": Case("sender", "Ask the person", answered(MSTEAMS, status=502, body="")),
     "unknown_code": Case("operator", "Teams refused with a code", answered(MSTEAMS, status=404, code="NotFound")),
