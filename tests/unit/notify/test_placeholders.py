@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
@@ -46,12 +47,14 @@ def strings(value: object) -> Iterator[str]:
         yield from strings(child)
 
 
-def links(said: str) -> list[tuple[str, str]]:
-    """The address and the face of each link that CommonMark reads."""
-    found = MarkdownIt().render(said)
-    return [
-        (html.unescape(at), html.unescape(face)) for at, face in re.findall(r'<a href="([^"]*)"[^>]*>(.*?)</a>', found)
-    ]
+def disguised(said: str) -> list[tuple[str, str]]:
+    """The links that CommonMark reads and that do not show their address, each with its face."""
+    anchors = re.findall(r'<a href="([^"]*)"[^>]*>(.*?)</a>', MarkdownIt().render(said), re.DOTALL)
+    return [(at, face) for at, face in anchors if _address(at) != _address(face)]
+
+
+def _address(written: str) -> str:
+    return unquote(html.unescape(written)).removeprefix("mailto:").rstrip("/")
 
 
 class TestNames:
@@ -114,6 +117,12 @@ class TestText:
 
 
 class TestWhateverTheValues:
+    def test_disguise(self) -> None:
+        """The judge of the following tests sees a disguised link, and lets an honest one pass."""
+        assert [("https://x.example", "bank")] == disguised(
+            "[bank](https://x.example) <https://x.example/> <a@b.example>"
+        )
+
     @given(st.sampled_from(FRAMES), VALUES)
     def test_slack(self, frame: str, values: dict[str, str]) -> None:
         """On Slack no value brings an angle bracket, so none mentions anybody or changes the face of an address."""
@@ -122,7 +131,7 @@ class TestWhateverTheValues:
         assert value.count("<") == frame.count("<")
         assert value.count(">") == frame.count(">")
         assert not re.search(r"<[!@#]", value)
-        assert not re.search(r"(?<![\w@])@(here|channel|everyone)", value)
+        assert not re.search(r"(?<![^\W_])(?<![/.=&?%~+-])@(here|channel|everyone)", value)
         assert value.count("|") == frame.count("|") or not frame.startswith("<")
 
     @given(st.sampled_from(FRAMES), VALUES)
@@ -132,7 +141,7 @@ class TestWhateverTheValues:
 
         assert value.count("<") == frame.count("<")
         assert not re.search(r"<[!@#]", value)
-        assert not re.search(r"\]\s?[(\[:]", value)
+        assert not re.search(r"\][(\[:]", value)
 
     @given(st.sampled_from(FRAMES), VALUES)
     def test_text_on_teams(self, frame: str, values: dict[str, str]) -> None:
@@ -141,7 +150,7 @@ class TestWhateverTheValues:
 
         assert value.count("<") == frame.count("<")
         assert not re.search(r"</?at", value)
-        assert all(at.rstrip("/") == face.rstrip("/") for at, face in links(value))
+        assert [] == disguised(value)
 
     @given(st.sampled_from(FRAMES), VALUES)
     def test_cards(self, frame: str, values: dict[str, str]) -> None:
@@ -153,7 +162,7 @@ class TestWhateverTheValues:
 
         for value in (filled[0]["text"], filled[1]["facts"][0]["value"]):
             assert not re.search(r"</?at", value)
-            assert all(at.rstrip("/") == face.rstrip("/") for at, face in links(value))
+            assert [] == disguised(value)
 
     @given(st.text(), VALUES)
     def test_no_names(self, said: str, values: dict[str, str]) -> None:
