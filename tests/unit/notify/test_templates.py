@@ -216,10 +216,34 @@ class TestSlack:
         assert more["elements"][0]["value"] == "more"
 
     def test_table(self) -> None:
-        """A table is drawn in columns."""
-        _, table = shown(SLACK, TABLE)["blocks"]
+        """A table is a table: its header emphasised, its columns to their sides, no cell empty."""
+        elements = [{"Values": ["Peter", 1500]}, {"Values": [None, 20.5]}]
+        _, table = shown(SLACK, changed(TABLE, elements=elements))["blocks"]
 
-        assert table["elements"][0]["elements"][0]["text"] == "Name   Amount\nPeter  1500\nSam    20.5"
+        header, *rows = table["rows"]
+        words = [cell["elements"][0]["elements"][0] for cell in header]
+        assert [("Name", {"bold": True}), ("Amount", {"bold": True})] == [
+            (word["text"], word["style"]) for word in words
+        ]
+        assert [["Peter", "1500"], [" ", "20.5"]] == [[cell["text"] for cell in row] for row in rows]
+        assert ["center", "left"] == [column["align"] for column in table["column_settings"]]
+
+    @pytest.mark.parametrize(
+        ("columns", "rows", "kind"), [(20, 99, "table"), (20, 100, "rich_text"), (21, 1, "rich_text")]
+    )
+    def test_large_table(self, columns: int, rows: int, kind: str) -> None:
+        """A table beyond Slack's size is drawn in columns of fixed width."""
+        table = changed(TABLE, columns=["c"] * columns, elements=[{"Values": [""] * columns}] * rows)
+
+        assert kind == shown(SLACK, table)["blocks"][-1]["type"]
+
+    def test_long_table(self) -> None:
+        """So is one with more characters than Slack takes in a table."""
+        table = changed(TABLE, columns=["Name", "Amount"], elements=[{"Values": ["x" * 5000, "y" * 5000]}])
+
+        drawn = shown(SLACK, table)["blocks"][-1]["elements"][0]["elements"][0]["text"]
+
+        assert f"Name{' ' * 4998}Amount\n{'x' * 5000}  {'y' * 5000}" == drawn
 
     def test_long_text(self) -> None:
         """A text that is too long for one section goes on in the next, between two words."""
