@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any, Final, assert_never
 
@@ -11,8 +10,6 @@ from notify.teams_text import take_links_apart, take_tags_apart
 
 CONTENT_TYPE: Final = "application/vnd.microsoft.card.adaptive"
 ACTIONS_A_ROW: Final = 6  # Teams hides what is more behind a menu
-
-_LINES: Final = re.compile(r"\s*\n\s*")
 
 
 def render(parts: Sequence[Part], summary: str) -> dict[str, Any]:
@@ -93,4 +90,5 @@ def _action(choice: Choice) -> dict[str, Any]:
 
 def _paragraph(text: str) -> dict[str, Any]:
     """A TextBlock reads Markdown, but the words of a template are words, and its lines are lines."""
-    return {"type": "TextBlock", "text": _LINES.sub("\n\n", take_tags_apart(take_links_apart(text))), "wrap": True}
+    lines = filter(None, (line.strip() for line in text.split("\n")))
+    return {"type": "TextBlock", "text": take_tags_apart(take_links_apart("\n\n".join(lines))), "wrap": True}

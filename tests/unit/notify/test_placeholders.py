@@ -260,6 +260,15 @@ class TestPlaces:
         assert content["body"][0]["text"] == f"<at>Ann</at> <{APART}at>Ann<{APART}/at>"
         assert content["msteams"]["entities"][0]["text"] == "<at>Ann</at>"
 
+    def test_type_that_is_put_in(self) -> None:
+        """Where the type itself is put in, a value is treated as if it were parsed."""
+        values = {"a": RAW, "text": "mrkdwn", "element": "TextBlock"}
+        slack = {"blocks": [{"type": "section", "text": {"type": "{text}", "text": "{a}"}}]}
+        teams = card({"type": "{element}", "text": "{a}"})
+
+        assert MRKDWN in list(strings(fill_payload(SLACK, slack, values).value))
+        assert f"<{APART}!here> [x]{APART}(y)" in list(strings(fill_payload(TEAMS, teams, values).value))
+
     def test_hero_card(self) -> None:
         """A hero card reads markup in its text only."""
         hero = {"contentType": HERO, "content": {"title": "{a}", "text": "{a}", "buttons": [{"title": "{a}"}]}}
@@ -320,6 +329,17 @@ class TestPayload:
     def test_missing(self) -> None:
         """What has no value is reported once, wherever it stands."""
         assert fill_payload(SLACK, {"text": "{x}", "blocks": ["{y}", "{x}"]}, {}).missing == ("x", "y")
+
+    def test_nothing_is_expensive(self) -> None:
+        """However a text is made, it is read and filled in a moment."""
+        started = time.process_time()
+
+        for piece in ("{a}", "]{a}", "<{a}", "<http://x{a}", " {a}", "[{a}(", "@{a}"):
+            said = piece * (10_000 // len(piece))
+            for channel in ChannelName:
+                fill_text(channel, said, {"a": "]"}, markup=True)
+
+        assert time.process_time() - started < 2
 
     def test_fast(self) -> None:
         """A thousand people cost a quarter of a second with a card of 6.5 KB and three names: it is read once."""
