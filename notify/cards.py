@@ -21,7 +21,7 @@ def render(parts: Sequence[Part], summary: str) -> dict[str, Any]:
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
         "version": "1.5",
-        "fallbackText": summary,
+        "fallbackText": _words(summary),
         "body": body if is_one_row else [*body, *_rows(actions)],
         **({"actions": actions} if actions and is_one_row else {}),
         **({"msteams": {"width": "Full"}} if any(isinstance(part, Grid) for part in parts) else {}),
@@ -89,6 +89,10 @@ def _action(choice: Choice) -> dict[str, Any]:
 
 
 def _paragraph(text: str) -> dict[str, Any]:
-    """A TextBlock reads Markdown, but the words of a template are words, and its lines are lines."""
+    return {"type": "TextBlock", "text": _words(text), "wrap": True}
+
+
+def _words(text: str) -> str:
+    """A card reads Markdown, but the words of a template are words, and its lines are lines."""
     lines = filter(None, (line.strip() for line in text.split("\n")))
-    return {"type": "TextBlock", "text": take_tags_apart(take_links_apart("\n\n".join(lines))), "wrap": True}
+    return take_tags_apart(take_links_apart("\n\n".join(lines)))

@@ -30,6 +30,7 @@ _TEXT_FORMATS: Final = {"plain": Place.LITERAL, "xml": Place.TEAMS_XML}
 _CARD_ELEMENTS: Final[Mapping[str, frozenset[str]]] = {
     "textblock": frozenset({"text"}),
     "input.toggle": frozenset({"title"}),
+    "adaptivecard": frozenset({"fallbacktext"}),
 }
 _CARD_MEMBERS: Final = frozenset().union(*_CARD_ELEMENTS.values())
 _CARD_ANYWHERE: Final = frozenset({"label", "errormessage"})

@@ -243,12 +243,13 @@ class TestPlaces:
             {"type": "Input.ChoiceSet", "id": "c", "label": "{a}", "choices": [{"title": "{a}", "value": "{a}"}]},
             actions=[{"type": "Action.OpenUrl", "title": "{a}", "url": "{a}"}],
             speak="{a}",
+            fallbackText="{a}",
         )
         apart = f"<{APART}!here> [x]{APART}(y)"
 
         filled = [said for said in strings(fill_payload(TEAMS, payload, {"a": RAW}).value) if "here" in said]
 
-        assert filled == [apart, RAW, RAW, RAW, apart, apart, RAW, RAW, apart, apart, RAW, RAW, RAW, RAW]
+        assert filled == [apart, RAW, RAW, RAW, apart, apart, RAW, RAW, apart, apart, RAW, RAW, RAW, RAW, apart]
 
     def test_mention_of_the_author(self) -> None:
         """The author may mention somebody; a value that looks the same is not the mention."""

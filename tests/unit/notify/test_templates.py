@@ -161,9 +161,10 @@ class TestTeams:
 
     def test_words_are_words(self) -> None:
         """In a card the words of a template mention nobody and are no links, and its lines stay lines."""
-        body = card(changed(TEXT, text="[bank](https://evil.example) <at>Ann</at>\nHello"))["body"]
+        content = card(changed(TEXT, text="[bank](https://evil.example) <at>Ann</at>\nHello"))
 
-        assert f"[bank]{APART}(https://evil.example) <{APART}at>Ann<{APART}/at>\n\nHello" == body[0]["text"]
+        words = f"[bank]{APART}(https://evil.example) <{APART}at>Ann<{APART}/at>\n\nHello"
+        assert words == content["body"][0]["text"] == content["fallbackText"]
 
 
 class TestSummary:
@@ -183,7 +184,7 @@ class TestSummary:
     )
     def test_summary(self, template: dict[str, Any], summary: str) -> None:
         """A notification, a screen reader and an old client always have words to show: the first that there are."""
-        assert summary == shown(TEAMS, template)["summary"] == card(template)["fallbackText"]
+        assert summary == shown(TEAMS, template)["summary"] == card(template)["fallbackText"].replace(APART, "")
         assert escape(summary) == shown(SLACK, template)["text"]
 
 
