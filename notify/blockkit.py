@@ -11,6 +11,11 @@ from notify.slack_text import escape
 
 BUTTONS_A_BLOCK: Final = 25  # Slack's limit of one actions block
 CHARACTERS_A_SECTION: Final = 3000
+TABLE_ROWS: Final = 100  # with the header (docs.slack.dev/reference/block-kit/blocks/table-block)
+TABLE_COLUMNS: Final = 20
+TABLE_CHARACTERS: Final = 10_000
+
+_NOTHING: Final = " "  # Slack refuses a cell without a character
 
 
 def render(parts: Sequence[Part], summary: str) -> dict[str, Any]:
@@ -51,13 +56,37 @@ def _item(item: Item) -> list[dict[str, Any]]:
 
 
 def _grid(grid: Grid) -> dict[str, Any]:
-    """Columns of fixed width: Slack's tables are young and not shown by every client."""
+    """A table where Slack takes one of this size, else columns of fixed width: nothing is cut."""
+    lines = (grid.header, *grid.rows)
+    said = sum(len(cell) or len(_NOTHING) for line in lines for cell in line)
+    fits = len(lines) <= TABLE_ROWS and len(grid.header) <= TABLE_COLUMNS and said <= TABLE_CHARACTERS
+    return _table(grid) if fits else _drawn(grid)
+
+
+def _table(grid: Grid) -> dict[str, Any]:
+    return {
+        "type": "table",
+        "column_settings": [{"align": side.value, "is_wrapped": True} for side in grid.sides],
+        "rows": [[_bold(cell) for cell in grid.header], *([_raw(cell) for cell in row] for row in grid.rows)],
+    }
+
+
+def _raw(cell: str) -> dict[str, Any]:
+    return {"type": "raw_text", "text": cell or _NOTHING}
+
+
+def _bold(cell: str) -> dict[str, Any]:
+    words = {"type": "text", "text": cell or _NOTHING, "style": {"bold": True}}
+    return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [words]}]}
+
+
+def _drawn(grid: Grid) -> dict[str, Any]:
     lines = (grid.header, *grid.rows)
     widths = [max(len(line[column]) for line in lines) for column in range(len(grid.header))]
     drawn = "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )
-    words = {"type": "rich_text_preformatted", "elements": [{"type": "text", "text": drawn or " "}]}
+    words = {"type": "rich_text_preformatted", "elements": [{"type": "text", "text": drawn or _NOTHING}]}
     return {"type": "rich_text", "elements": [words]}
 
 

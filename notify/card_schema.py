@@ -126,7 +126,7 @@ def _any(value: object, branches: list[Schema], at: str, version: Version) -> It
         return
     names = [name for choice in choices for name in choice.get("enum", ())]
     plain = [choice for choice in choices if "type" in choice and choice not in objects]
-    if _is_one_of(value, names) or any(_is(value, choice["type"]) for choice in plain):
+    if (names and value is None) or _is_one_of(value, names) or any(_is(value, choice["type"]) for choice in plain):
         return
     expected = [_WORDS[choice["type"]] for choice in (*plain, *objects[:1]) if choice["type"] != "null"]
     yield at, f"is not known here: {_listed(names)}" if names else f"must be {' or '.join(expected)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any, Final, assert_never
 
@@ -11,8 +10,6 @@ from notify.teams_text import take_links_apart, take_tags_apart
 
 CONTENT_TYPE: Final = "application/vnd.microsoft.card.adaptive"
 ACTIONS_A_ROW: Final = 6  # Teams hides what is more behind a menu
-
-_LINES: Final = re.compile(r"\s*\n\s*")
 
 
 def render(parts: Sequence[Part], summary: str) -> dict[str, Any]:
@@ -24,7 +21,7 @@ def render(parts: Sequence[Part], summary: str) -> dict[str, Any]:
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
         "version": "1.5",
-        "fallbackText": summary,
+        "fallbackText": _words(summary),
         "body": body if is_one_row else [*body, *_rows(actions)],
         **({"actions": actions} if actions and is_one_row else {}),
         **({"msteams": {"width": "Full"}} if any(isinstance(part, Grid) for part in parts) else {}),
@@ -92,5 +89,10 @@ def _action(choice: Choice) -> dict[str, Any]:
 
 
 def _paragraph(text: str) -> dict[str, Any]:
-    """A TextBlock reads Markdown, but the words of a template are words, and its lines are lines."""
-    return {"type": "TextBlock", "text": _LINES.sub("\n\n", take_tags_apart(take_links_apart(text))), "wrap": True}
+    return {"type": "TextBlock", "text": _words(text), "wrap": True}
+
+
+def _words(text: str) -> str:
+    """A card reads Markdown, but the words of a template are words, and its lines are lines."""
+    lines = filter(None, (line.strip() for line in text.split("\n")))
+    return take_tags_apart(take_links_apart("\n\n".join(lines)))

@@ -39,7 +39,8 @@ class Place(Enum):
 
 
 # With `parse: full`, `link_names` or without `verbatim` Slack reads these words itself; inside an address it does not.
-_NAMES: Final = re.compile(r"https?://\S+|(?<![\w@#])([@#])(?=[^\W\d])", re.IGNORECASE)
+_ADDRESS: Final = r"https?://[^\s@]*(?:(?<=[\w/.=&?%~+-])@[^\s@]*)*"
+_NAMES: Final = re.compile(rf"{_ADDRESS}|(?<![^\W_])([@#])(?=[^\W\d])", re.IGNORECASE)
 _ENTITY: Final = re.compile(r"&(?=#?\w+;)")
 _IN_ADDRESS: Final = re.compile(r"<[^\s<>|]*\Z")  # Slack: <address|face>
 _AFTER_BRACKET: Final = re.compile(r"\][ \t]*\Z")

@@ -19,11 +19,13 @@ from notify.card_schema import schema_findings
 from notify.cards import CONTENT_TYPE as ADAPTIVE
 
 MOST: Final = 20
+LONGEST: Final = 500  # characters of a finding; names of members can be as long as the payload
 
 Found = tuple[str, str]  # place, what is wrong
 
-_MARKDOWN: Final = re.compile(r"\*\*[^*\n]+\*\*|\[[^\]\n]+\]\(https?://[^)\n]+\)")
-_MRKDWN: Final = re.compile(r"<https?://[^|>\n]+\|[^>\n]+>|<[!@#][A-Za-z0-9|^_-]+>")
+# Bounded, so that no text is expensive to look at.
+_MARKDOWN: Final = re.compile(r"\*\*[^*\n]{1,300}\*\*|\[[^\[\]\n]{1,300}\]\(https?://")
+_MRKDWN: Final = re.compile(r"<https?://[^|>\s]{1,300}\||<[!@#][A-Za-z0-9|^_-]{1,100}>")
 _TEXT_FORMATS: Final = ("plain", "markdown", "xml", "extendedmarkdown")
 _LAYOUTS: Final = ("list", "carousel")
 
@@ -39,7 +41,17 @@ def findings(channel: ChannelName, payload: Mapping[str, Any]) -> tuple[str, ...
             found = _teams(payload)
         case _:
             assert_never(channel)
-    return tuple(f"{at}: {says}" for at, says in islice(dict.fromkeys(found), MOST))
+    return tuple(islice(_sentences(found), MOST))
+
+
+def _sentences(found: Iterator[Found]) -> Iterator[str]:
+    """Each once; nothing is looked for beyond what is taken."""
+    said: set[str] = set()
+    for at, says in found:
+        sentence = f"{at}: {says}"[:LONGEST]
+        if sentence not in said:
+            said.add(sentence)
+            yield sentence
 
 
 def _teams(payload: Mapping[str, Any]) -> Iterator[Found]:

@@ -19,6 +19,8 @@ from notify.places import Find, Path, places
 
 NAME: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
+LOOK_BACK: Final = 4000  # how much of the author's words before a value is looked at: more than an address is long
+
 Values = Mapping[str, str]
 
 
@@ -168,5 +170,5 @@ def _text(said: str, place: Place) -> _Text | None:
     before, slots = first, []
     for name, then in zip(rest[::2], rest[1::2], strict=True):
         slots.append(_Slot(name, insertion(place, before), then))
-        before += then
+        before = (before + then)[-LOOK_BACK:]
     return _Text(first, tuple(slots))

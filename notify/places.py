@@ -30,7 +30,9 @@ _TEXT_FORMATS: Final = {"plain": Place.LITERAL, "xml": Place.TEAMS_XML}
 _CARD_ELEMENTS: Final[Mapping[str, frozenset[str]]] = {
     "textblock": frozenset({"text"}),
     "input.toggle": frozenset({"title"}),
+    "adaptivecard": frozenset({"fallbacktext"}),
 }
+_CARD_MEMBERS: Final = frozenset().union(*_CARD_ELEMENTS.values())
 _CARD_ANYWHERE: Final = frozenset({"label", "errormessage"})
 _CARD_LISTS: Final[Mapping[str, frozenset[str]]] = {
     "facts": frozenset({"title", "value"}),
@@ -53,8 +55,8 @@ def places(channel: ChannelName, payload: Mapping[str, Any]) -> Find:
 
 def _slack(path: Path, owner: Mapping[str, Any]) -> Place:
     kind = owner.get("type")
-    if path[-1] == "text" and isinstance(kind, str) and kind in _SLACK_OBJECTS:
-        return _SLACK_OBJECTS[kind]
+    if path[-1] == "text" and isinstance(kind, str) and (kind in _SLACK_OBJECTS or "{" in kind):
+        return _SLACK_OBJECTS.get(kind, Place.MRKDWN)  # a type that is put in can be the one that is parsed
     match path:
         case (str(name),):
             return _SLACK_TOP.get(name, Place.LITERAL)
@@ -90,6 +92,8 @@ def _is_card_markdown(path: Path, owner: Mapping[str, Any]) -> bool:
             return True
         case (*_, str(name)):
             element = _word(owner, "type")
+            if "{" in element:
+                return name in _CARD_MEMBERS
             return name in _CARD_ELEMENTS.get(element, ()) or (element.startswith("input.") and name in _CARD_ANYWHERE)
         case _:
             return False

@@ -161,9 +161,10 @@ class TestTeams:
 
     def test_words_are_words(self) -> None:
         """In a card the words of a template mention nobody and are no links, and its lines stay lines."""
-        body = card(changed(TEXT, text="[bank](https://evil.example) <at>Ann</at>\nHello"))["body"]
+        content = card(changed(TEXT, text="[bank](https://evil.example) <at>Ann</at>\nHello"))
 
-        assert f"[bank]{APART}(https://evil.example) <{APART}at>Ann<{APART}/at>\n\nHello" == body[0]["text"]
+        words = f"[bank]{APART}(https://evil.example) <{APART}at>Ann<{APART}/at>\n\nHello"
+        assert words == content["body"][0]["text"] == content["fallbackText"]
 
 
 class TestSummary:
@@ -183,7 +184,7 @@ class TestSummary:
     )
     def test_summary(self, template: dict[str, Any], summary: str) -> None:
         """A notification, a screen reader and an old client always have words to show: the first that there are."""
-        assert summary == shown(TEAMS, template)["summary"] == card(template)["fallbackText"]
+        assert summary == shown(TEAMS, template)["summary"] == card(template)["fallbackText"].replace(APART, "")
         assert escape(summary) == shown(SLACK, template)["text"]
 
 
@@ -216,10 +217,34 @@ class TestSlack:
         assert more["elements"][0]["value"] == "more"
 
     def test_table(self) -> None:
-        """A table is drawn in columns."""
-        _, table = shown(SLACK, TABLE)["blocks"]
+        """A table is a table: its header emphasised, its columns to their sides, no cell empty."""
+        elements = [{"Values": ["Peter", 1500]}, {"Values": [None, 20.5]}]
+        _, table = shown(SLACK, changed(TABLE, elements=elements))["blocks"]
 
-        assert table["elements"][0]["elements"][0]["text"] == "Name   Amount\nPeter  1500\nSam    20.5"
+        header, *rows = table["rows"]
+        words = [cell["elements"][0]["elements"][0] for cell in header]
+        assert [("Name", {"bold": True}), ("Amount", {"bold": True})] == [
+            (word["text"], word["style"]) for word in words
+        ]
+        assert [["Peter", "1500"], [" ", "20.5"]] == [[cell["text"] for cell in row] for row in rows]
+        assert ["center", "left"] == [column["align"] for column in table["column_settings"]]
+
+    @pytest.mark.parametrize(
+        ("columns", "rows", "kind"), [(20, 99, "table"), (20, 100, "rich_text"), (21, 1, "rich_text")]
+    )
+    def test_large_table(self, columns: int, rows: int, kind: str) -> None:
+        """A table beyond Slack's size is drawn in columns of fixed width."""
+        table = changed(TABLE, columns=["c"] * columns, elements=[{"Values": [""] * columns}] * rows)
+
+        assert kind == shown(SLACK, table)["blocks"][-1]["type"]
+
+    def test_long_table(self) -> None:
+        """So is one with more characters than Slack takes in a table."""
+        table = changed(TABLE, columns=["Name", "Amount"], elements=[{"Values": ["x" * 5000, "y" * 5000]}])
+
+        drawn = shown(SLACK, table)["blocks"][-1]["elements"][0]["elements"][0]["text"]
+
+        assert f"Name{' ' * 4998}Amount\n{'x' * 5000}  {'y' * 5000}" == drawn
 
     def test_long_text(self) -> None:
         """A text that is too long for one section goes on in the next, between two words."""
