@@ -84,8 +84,8 @@ def _action(choice: Choice) -> dict[str, Any]:
     picture = {"iconUrl": choice.picture} if choice.picture else {}
     if choice.url is not None:
         return {"type": "Action.OpenUrl", "title": choice.title, "url": choice.url, **picture}
-    answer = {"type": "imBack", "value": choice.value or choice.title}
-    return {"type": "Action.Submit", "title": choice.title, "data": {"msteams": answer}, **picture}
+    answer = {"value": choice.value or choice.title}  # it names its message, and an app that only notifies may have it
+    return {"type": "Action.Submit", "title": choice.title, "data": answer, **picture}
 
 
 def _paragraph(text: str) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def press_of(body: Mapping[str, Any], key: str | None) -> Press | None:
         return None
     value = body.get("value")
     if body["type"] == "message":
-        return None if value is None else Press(key, value)
+        return None if value is None else Press(key, _submitted(value))
     if body["type"] != "invoke":
         return None
     match body.get("name"):
@@ -50,6 +50,13 @@ def said_of(body: Mapping[str, Any], key: str | None) -> Said | None:
     if not isinstance(text, str) or not 0 < len(text.strip()) <= MAX_SAID:
         return None
     return Said(key, text.strip())
+
+
+def _submitted(value: Any) -> Any:
+    """What a button was given to say; by itself where it is nothing but a value, as Slack's buttons have it."""
+    if isinstance(value, dict) and list(value) == ["value"] and isinstance(value["value"], str):
+        return value["value"]
+    return value
 
 
 def _executed(value: Mapping[str, Any], key: str) -> Press | None:

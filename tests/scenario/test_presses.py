@@ -106,7 +106,7 @@ class TestTemplate:
 
         assert [{"status": 200, "body": ""}] * 2 == answers
         on_slack = {"kind": "button", "value": "yes", "label": "Yes", "actionId": "choice_0", "blockId": "sim2"}
-        on_teams = {"kind": "reply", "value": "yes", "label": "Yes"}
+        on_teams = {"kind": "button", "value": "yes"}
         assert [on_slack if scene.channel == SLACK else on_teams] == await scene.responses(request)
         assert [] == await scene.responses(request, other)
 

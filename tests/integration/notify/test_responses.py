@@ -13,7 +13,6 @@ from sqlalchemy import event, func, select, update
 
 from adapters.base import BotId, ChannelName, TenantId
 from adapters.evidence import Evidence, Press, Said
-from notify import render
 from notify.evidence import EvidenceBook
 from notify.housekeeping import tidy
 from notify.message import Kind, Message
@@ -34,15 +33,22 @@ FOREIGN: tuple[dict[str, Any], ...] = (
     {"bot": ELSE},
     {"channel": ChannelName.SLACK},
 )
-BUTTONS = [{"type": "postback", "title": "Yes, please", "payload": "yes"}, {"type": "postback", "title": "No"}]
+BUTTONS = [{"title": "Yes, please", "payload": "yes"}, {"title": "No", "payload": "No"}]
 
 
 def template(*buttons: dict[str, str]) -> dict[str, Any]:
-    """A Teams message with these buttons."""
-    inner = {"template_type": "button", "text": "Lunch?", "buttons": list(buttons)}
-    rendered = render.native(ChannelName.MSTEAMS, {"type": "template", "payload": inner}, "message")
-    assert isinstance(rendered, render.Rendered)
-    return dict(rendered.payload)
+    """A Teams message with buttons that speak for the person."""
+    actions = [
+        {
+            "type": "Action.Submit",
+            "title": button["title"],
+            "data": {"msteams": {"type": "imBack", "value": button["payload"]}},
+        }
+        for button in buttons
+    ]
+    card = {"type": "AdaptiveCard", "version": "1.5", "body": [], "actions": actions}
+    content_type = "application/vnd.microsoft.card.adaptive"
+    return {"type": "message", "attachments": [{"contentType": content_type, "content": card}]}
 
 
 @dataclass
@@ -243,7 +249,7 @@ class TestSaid:
     async def test_the_newest(self, core: Core) -> None:
         """Of several messages with such a button it is the newest, one without it not counted."""
         older, newer = await core.sent("16"), await core.sent("17")
-        newest = await core.sent("18", payload=template({"type": "postback", "title": "Fine"}))
+        newest = await core.sent("18", payload=template({"title": "Fine", "payload": "Fine"}))
 
         await core.say("yes")
 
@@ -252,7 +258,7 @@ class TestSaid:
     async def test_named(self, core: Core) -> None:
         """A text that names its message belongs to that one, and to none if it has no such button."""
         older, newer = await core.sent("16"), await core.sent("17")
-        other = await core.sent("18", payload=template({"type": "postback", "title": "Fine"}))
+        other = await core.sent("18", payload=template({"title": "Fine", "payload": "Fine"}))
 
         await core.say("yes", message_id="16")
         await core.say("yes", key="k2", message_id="18")

@@ -7,9 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from adapters.base import ChannelName
 from adapters.evidence import Press, Said
-from notify import render
 from notify.presses import MOST_BYTES, detail, pressed_by
 
 
@@ -95,14 +93,3 @@ class TestPressedBy:
         found = pressed_by(sent, Said("k", "yes"))
 
         assert found == (None if label is None else Press("k", "yes", label))
-
-    def test_templates_of_the_sdk(self) -> None:
-        """The buttons that Herald makes of a template are known by their words."""
-        buttons = [{"type": "postback", "title": "Yes, please", "payload": "yes"}]
-        template = {"type": "template", "payload": {"template_type": "button", "text": "Lunch?", "buttons": buttons}}
-        rendered = render.native(ChannelName.MSTEAMS, template, "message")
-        assert isinstance(rendered, render.Rendered)
-
-        found = pressed_by(orjson.dumps(rendered.payload), Said("k", "yes"))
-
-        assert found == Press("k", "yes", "Yes, please")

@@ -104,7 +104,7 @@ class TestTeams:
             {
                 "type": "Action.Submit",
                 "title": "Start Chatting",
-                "data": {"msteams": {"type": "imBack", "value": "USER_DEFINED_PAYLOAD"}},
+                "data": {"value": "USER_DEFINED_PAYLOAD"},
             },
         ]
         assert card(BUTTON)["body"] == [{"type": "TextBlock", "text": "What do you want to do next?", "wrap": True}]
