@@ -79,6 +79,7 @@ class TestTime:
         failed = await among_others(pool, f"{call};")
 
         assert Why.TIME is failed.why
+        assert "SIGPROF" in failed.error
 
     async def test_endless_promises(self, pool: ScriptPool) -> None:
         """S10: promises that beget promises share the one time of a turn."""
