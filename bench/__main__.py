@@ -20,6 +20,7 @@ from bench.measure import Row, markdown, plain
 from bench.mirror import measure_mirror
 from bench.paced import measure_lanes, measure_slack_ceiling, measure_teams_limits
 from bench.resolving import measure_appless_teams, measure_cold_slack, measure_cold_teams, measure_warm
+from bench.scripts import measure_scripts
 from bench.told import measure_told
 
 Measurement = Callable[[bool], Coroutine[Any, Any, list[Row]]]
@@ -38,6 +39,7 @@ MEASUREMENTS: Mapping[str, Measurement] = {
     "warm": measure_warm,
     "mirror": measure_mirror,
     "told": measure_told,
+    "scripts": measure_scripts,
 }
 
 

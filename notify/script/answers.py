@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from notify.script.limits import Limits
 from notify.script.results import Failed, Printed, Result, Why, bounded
 
-FRAME = re.compile(r"^    at (?P<name>.*) \(<input>:(?P<line>\d+):(?P<column>\d+)\)$")
-UNPARSED = re.compile(r"^    at <input>:(\d+):(\d+)\n    at eval \(native\)\n    at \(run\) \(<input>:")
+FRAME = re.compile(r"^    at (?P<name>.*) \(<input>:(?P<line>\d{1,9}):(?P<column>\d{1,9})\)$")
+UNPARSED = re.compile(r"^    at <input>:(\d{1,9}):(\d{1,9})\n    at eval \(native\)\n    at \(run\) \(<input>:")
 CALLED = re.compile(r"[\w$]+(?:\s*\??\.\s*[\w$]+)*$")
 ENDING = re.compile(r"[.?\s]*[\w$]+(?=\s*(?:\?\.)?\s*\()")  # on the first line the engine points one too far left
+LINE_END = re.compile(r"\r\n|[\n\r\u2028\u2029]")
 
+NAME_CHARACTERS: Final = 100
 NOT_A_FUNCTION: Final = "TypeError: not a function"
 OUT_OF_MEMORY: Final = "InternalError: out of memory"
 STATES: Final = frozenset(("idle", "pending", "done", "failed", "null"))
@@ -52,7 +55,7 @@ def result(frame: bytes, source: str, limits: Limits) -> Result:
     try:
         told = _told(telling.decode()) if telling else Told()
         return _result(verdict, words.decode(), told, source, limits)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise GarbageError("not the answer of a child") from error
 
 
@@ -125,11 +128,19 @@ def named(error: str, source: str, line: int | None, column: int | None) -> str:
     """The engine says only that something is not a function; the caller wants to know what."""
     if error != NOT_A_FUNCTION or line is None or column is None:
         return error
-    lines = re.split(r"\r\n|[\n\r\u2028\u2029]", source)
-    text = lines[line - 1] if line <= len(lines) else ""
-    end = ENDING.match(text, column - 1)
-    called = CALLED.search(text[: end.end()]) if end else None
+    lines = _lines(source)
+    if not 0 < line <= len(lines) or column < 1:
+        return error
+    start = max(0, column - 1 - NAME_CHARACTERS)
+    near = lines[line - 1][start : column - 1 + NAME_CHARACTERS]  # no pattern meets more of a source than this
+    end = ENDING.match(near, column - 1 - start)
+    called = CALLED.search(near[: end.end()]) if end else None
     return f"TypeError: {called[0]} is not a function" if called else error
+
+
+@lru_cache(maxsize=8)
+def _lines(source: str) -> list[str]:
+    return LINE_END.split(source)
 
 
 def _told(telling: str) -> Told:

@@ -26,6 +26,7 @@ HEADROOM_BYTES: Final = 64 * 1024**2  # for Python, and for an answer's copies o
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
 CAPABILITY_VERSION_3: Final = 0x20080522
+WORDS_MOST: Final = 2000
 DONE, TIME, MEMORY, OTHER = b"=", b"T", b"M", b"X"
 
 # What a script can spoil of its own engine is captured first. Strings alone leave a turn, each as JSON, so that neither
@@ -158,7 +159,7 @@ class Room:
             if not _settle(engine, until):
                 verdict, words = TIME, "InternalError: interrupted"
         except self._engine.JSException as error:
-            words = str(error)
+            words = str(error)[:WORDS_MOST]  # functions choose their names
             verdict = _verdict(words)
         except UnicodeDecodeError:  # a function's name with a lone surrogate, in the stack of what stopped it
             verdict = TIME if process_time() >= until else OTHER

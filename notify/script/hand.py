@@ -48,9 +48,9 @@ class Hand:
 
     async def end(self) -> None:
         """End the child."""
-        child, self.child = self.child, None
-        if child is not None:
-            await child.end()
+        if self.child is not None:
+            await self.child.end()
+            self.child = None  # not before: whoever is cancelled in the middle ends it once more
 
     async def _serve(self, child: Child, run: ScriptRun, left: deque[Turn]) -> None:
         child.send(run.as_json, [turn.context for turn in left])

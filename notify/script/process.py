@@ -72,6 +72,7 @@ class Child:
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)  # Process.kill would reap a dead one, and hide its code from asyncio
+        await self._out.read()  # what nobody wants any more; a full pipe would never be closed
         await self._process.wait()
 
     async def greet(self, turns_most: int) -> None:
