@@ -1,0 +1,179 @@
+"""PURE: an Adaptive Card → HTML, as far as version 1.5, the newest that Teams shows (adaptivecards.io/explorer)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from simulator.pages.markdown import Size, markdown
+from simulator.pages.markup import Html, Piece, div, element, joined, lines, link, picture, span, unknown
+from simulator.pages.reading import Json, inner, kind_of, several, words
+from simulator.pages.teams_actions import actions, card_input
+from simulator.pages.teams_looks import (
+    box_classes,
+    chosen,
+    column_style,
+    image_classes,
+    image_style,
+    place_classes,
+    text_classes,
+)
+
+_NEWEST: Final = (1, 5)
+_DEEPEST: Final = 20
+_VERSION: Final = re.compile(r"(\d{1,4})\.(\d{1,4})")
+
+
+def adaptive_card(card: Json) -> Html:
+    """The whole card; of a version that Teams does not know only its `fallbackText`."""
+    version = _VERSION.match(words(card, "version"))
+    if version and (int(version[1]), int(version[2])) > _NEWEST:
+        said = words(card, "fallbackText")
+        return div("card", lines(said) if said else unknown(f"a card of version {words(card, 'version')}"))
+    below = [actions(several(card, "actions"))] if several(card, "actions") else []
+    return div("card", _stack(several(card, "body"), 0), *below)
+
+
+def _stack(found: Iterable[Any], depth: int) -> Html:
+    """Elements one below the other."""
+    seen = [each for each in found if not (isinstance(each, Mapping) and each.get("isVisible") is False)]
+    if depth > _DEEPEST and seen:
+        return unknown("what stands deeper inside")
+    return joined(*(_placed(each, depth, first=place == 0) for place, each in enumerate(seen)))
+
+
+def _placed(found: Any, depth: int, *, first: bool) -> Html:
+    if not isinstance(found, Mapping):
+        return unknown("an element that is no object")
+    return div(place_classes(found, first=first), _element(found, depth))
+
+
+def _element(found: Json, depth: int) -> Html:
+    kind = kind_of(found)
+    show = _input if kind.startswith("Input.") else _ELEMENTS.get(kind)
+    if show is not None:
+        return _selectable(found, show(found, depth))
+    fallback = found.get("fallback")
+    if isinstance(fallback, Mapping) and depth <= _DEEPEST:
+        return _element(fallback, depth + 1)
+    return Html("") if fallback == "drop" else unknown(f"an element of type {kind}")
+
+
+def _selectable(found: Json, shown: Html) -> Html:
+    """What opens an address as a whole: HTML knows no link inside a link, so one lies above everything but buttons."""
+    action = inner(found, "selectAction")
+    if action is None or kind_of(action) != "Action.OpenUrl":
+        return shown
+    return div("selectable", shown, link(words(action, "url"), classes="above"))
+
+
+def _text_block(found: Json, depth: int) -> Html:
+    wrapped = "" if found.get("wrap") is True else " one-line"
+    return div(f"text {text_classes(found)}{wrapped}", markdown(words(found, "text"), Size.CARD))
+
+
+def _rich_text(found: Json, depth: int) -> Html:
+    aligned = chosen(found, "horizontalAlignment", ("center", "right"), "align")
+    return div(f"text {aligned}".strip(), *map(_run, several(found, "inlines")))
+
+
+def _run(run: object) -> Html:
+    if isinstance(run, str):
+        return lines(run)
+    if kind_of(run) != "TextRun" or not isinstance(run, Mapping):
+        return unknown(f"a run of type {kind_of(run)}")
+    shown: Html = lines(words(run, "text"))
+    for name, tag in (("italic", "i"), ("strikethrough", "s"), ("underline", "u"), ("highlight", "mark")):
+        if run.get(name) is True:
+            shown = element(tag, shown)
+    action = inner(run, "selectAction")
+    if action is not None and kind_of(action) == "Action.OpenUrl":
+        shown = link(words(action, "url"), shown)
+    return span(text_classes(run), shown)
+
+
+def _image(found: Json, depth: int) -> Html:
+    shown = picture(words(found, "url"), words(found, "altText"), image_classes(found), image_style(found))
+    return div(chosen(found, "horizontalAlignment", ("center", "right"), "align"), shown)
+
+
+def _image_set(found: Json, depth: int) -> Html:
+    size = {"size": words(found, "imageSize") or "medium"}
+    images = [each for each in several(found, "images") if isinstance(each, Mapping)]
+    return div("images", *(_image({**each, **size}, depth) for each in images))
+
+
+def _container(found: Json, depth: int) -> Html:
+    return div(f"container {box_classes(found)}", _stack(several(found, "items"), depth + 1))
+
+
+def _column_set(found: Json, depth: int) -> Html:
+    columns = [each for each in several(found, "columns") if isinstance(each, Mapping)]
+    shown = (_column(each, depth, first=place == 0) for place, each in enumerate(columns))
+    return div(f"columns {box_classes(found)}", *shown)
+
+
+def _column(found: Json, depth: int, *, first: bool) -> Html:
+    inside = _selectable(found, _stack(several(found, "items"), depth + 1))
+    classes = f"column {box_classes(found)} {place_classes(found, first=first)}"
+    return element("div", inside, class_=classes, style=column_style(found.get("width")))
+
+
+def _facts(found: Json, depth: int) -> Html:
+    rows = (
+        element("tr", *(element(tag, markdown(words(fact, name), Size.CARD)) for tag, name in _FACT))
+        for fact in several(found, "facts")
+    )
+    return element("table", *rows, class_="facts")
+
+
+_FACT: Final = (("th", "title"), ("td", "value"))
+
+
+def _action_set(found: Json, depth: int) -> Html:
+    return actions(several(found, "actions"))
+
+
+def _table(found: Json, depth: int) -> Html:
+    widths = [column_style(_width(each)) for each in several(found, "columns")]
+    header = found.get("firstRowAsHeader") is not False
+    grid = "" if found.get("showGridLines") is False else " lined"
+    rows = (_row(row, widths, depth, header=header and not place) for place, row in enumerate(several(found, "rows")))
+    return element("div", *rows, class_=f"grid{grid}", role="table")
+
+
+def _width(column: object) -> object:
+    """The width of a table's column: a weight or pixels."""
+    return column.get("width", 1) if isinstance(column, Mapping) else 1
+
+
+def _row(row: object, widths: list[str], depth: int, *, header: bool) -> Html:
+    cells = several(row, "cells")
+    shown: list[Piece] = []
+    for place, cell in enumerate(cells):
+        if place >= len(widths):
+            break
+        inside = _stack(several(cell, "items"), depth + 1)
+        role = "columnheader" if header else "cell"
+        shown.append(element("div", inside, class_="cell", role=role, style=widths[place]))
+    if len(cells) > len(widths):
+        shown.append(unknown(f"{len(cells) - len(widths)} cells without a column"))
+    return element("div", *shown, class_="row header" if header else "row", role="row")
+
+
+def _input(found: Json, depth: int) -> Html:
+    return card_input(found)
+
+
+_ELEMENTS: Final[Mapping[str, Callable[[Json, int], Html]]] = {
+    "TextBlock": _text_block,
+    "RichTextBlock": _rich_text,
+    "Image": _image,
+    "ImageSet": _image_set,
+    "Container": _container,
+    "ColumnSet": _column_set,
+    "FactSet": _facts,
+    "ActionSet": _action_set,
+    "Table": _table,
+}
