@@ -32,6 +32,7 @@ DOCUMENT: Final = ROOT / "docs" / "templates.md"
 FOLDER: Final = ROOT / "docs" / "pictures"
 HOST: Final = "https://pictures.example.com"  # of the pictures in the document; they come from the simulator
 CHANNELS: Final[Mapping[str, str]] = {"slack": "slack", "teams": "msteams"}
+WIDTH: Final = 480  # two stand side by side
 MOMENT: Final = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)  # the same images whenever they are made
 _SAMPLE: Final = re.compile(r"^## `(\w+)`$.*?^```json\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -52,7 +53,7 @@ async def main() -> None:
     if found() is None:
         sys.exit("No Chromium on this machine. Debian and Ubuntu: apt-get install chromium")
     FOLDER.mkdir(exist_ok=True)
-    async with _world() as (simulator, server), browser() as page:
+    async with _world() as (simulator, server), browser(WIDTH) as page:
         email = simulator.world.people_of(0)[0].email
         for kind, payload in samples().items():
             for platform, channel in CHANNELS.items():

@@ -45,12 +45,15 @@ def plain(text: str, emoji: bool = True) -> Html:
 
 def mrkdwn(text: str, verbatim: bool = False) -> Html:
     """Text in Slack's markup; `verbatim` leaves bare addresses alone."""
+    split = _BLOCK.split(text)
     pieces: list[Piece] = []
-    for place, piece in enumerate(_BLOCK.split(text)):
+    for place, piece in enumerate(split):
         if place % 2:
             pieces.append(element("pre", _code(piece), class_="code"))
-        else:
-            pieces.append(_paragraphs(piece.strip("\n") if pieces else piece, verbatim))
+            continue
+        between = piece if place == 0 else piece.removeprefix("\n")  # a block of code stands on lines of its own
+        between = between if place == len(split) - 1 else between.removesuffix("\n")
+        pieces.append(_paragraphs(between, verbatim))
     return joined(*pieces)
 
 
@@ -111,12 +114,14 @@ def _angle(inside: str) -> Piece:
     shown = unescaped(label)
     match target[0]:
         case "@":
-            return span("mention", shown or unescaped(target))
+            return span("mention", f"@{(shown or unescaped(target[1:])).removeprefix('@')}")
         case "#":
-            return span("mention", f"#{shown}" if shown else unescaped(target))
+            return span("mention", f"#{shown or unescaped(target[1:])}")
+        case "!" if target.startswith("!date^"):
+            return shown or unescaped(target)
         case "!":
             word = target[1:].partition("^")[0]
-            return span("mention", shown or f"@{unescaped(word)}")
+            return span("mention", f"@{(shown or unescaped(word)).removeprefix('@')}")
         case _:
             return link(unescaped(target), shown or unescaped(target).removeprefix("mailto:"))
 

@@ -80,6 +80,7 @@ def _page(look: str, title: str, *children: Piece) -> str:
         element("meta", charset="utf-8"),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("title", title),
+        element("link", rel="icon", href="data:,"),
         element("link", rel="stylesheet", href=STYLE),
     )
     page = element("html", head, element("body", *children, class_=look), lang="en")

@@ -70,6 +70,7 @@ class _Reader(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         if not any(tag == name for name, _, _ in self._open):
+            self._add(f"</{tag}>")
             return
         while self._open[-1][0] != tag:
             self._close()
