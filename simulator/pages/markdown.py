@@ -1,8 +1,8 @@
 r"""PURE: Markdown → HTML, in three sizes.
 
     CARD      what an Adaptive Card's text knows: bold, italic, lists, links (Microsoft, "Text features")
-    MESSAGE   what a Teams message knows besides: headings, quotations, code, strike-through
-    SLACK     what Slack's markdown block knows: the same; a table is shown as its source
+    MESSAGE   what a Teams message knows besides: headings, quotations, code, strike-through, pictures, some HTML
+    SLACK     what Slack's markdown block knows: the same without HTML, and mentions; a table is shown as its source
 
 Whatever a size does not know stays as it was written, which is what the platform shows too.
 """
@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from simulator.pages.markup import Html, Piece, element, joined, link
+from simulator.pages.markup import Html, Piece, element, joined, link, picture, span
 
 
 class Size(Enum):
@@ -30,6 +30,12 @@ class Size(Enum):
 _INLINE: Final = re.compile(
     r"\\(?P<escape>[!-/:-@\[-`{-~])"
     r"|`(?P<code>[^`\n]+)`"
+    r"|<(?P<bare>(?:https?://|mailto:)[^\s<>|]+)>"
+    r"|<(?P<mention>[@#!][^<>\n]+)>"
+    r"|<(?P<tag>b|strong|i|em|u|s|strike|del|code)>(?P<inside>[^<\n]*)</(?P=tag)>"
+    r"|<a\s[^<>]*?href=[\"'](?P<href>[^\"'<>]*)[\"'][^<>]*>(?P<face>[^<\n]*)</a>"
+    r"|(?P<break><br\s*/?>)"
+    r"|!\[(?P<alt>(?:\\.|[^\[\]\\\n])*)\]\((?P<source>(?:\\.|[^()\s\\])+)\)"
     r"|\[(?P<label>(?:\\.|[^\[\]\\\n])+)\]\((?P<target>(?:\\.|[^()\s\\])+)\)"
     r"|\*\*(?P<bold>(?=\S)(?:\\.|[^*\\\n]|\*(?!\*))+?(?<=\S))\*\*"
     r"|(?<!\w)__(?P<bold2>(?=\S)(?:\\.|[^_\\\n]|_(?!_))+?(?<=\S))__(?!\w)"
@@ -113,18 +119,46 @@ def _inline(text: str, size: Size) -> Html:
 
 
 def _token(found: re.Match[str], size: Size) -> Piece:
-    match found.lastgroup:
-        case "escape":
-            return found["escape"]
-        case "target":
-            return link(html.unescape(_ESCAPE.sub(r"\1", found["target"])), _inline(found["label"], size))
-        case "bold" | "bold2":
-            return element("b", _inline(found[found.lastgroup], size))
-        case "italic" | "italic2":
-            return element("i", _inline(found[found.lastgroup], size))
-        case "code":
-            known = size is not Size.CARD
-            return element("code", found["code"]) if known else joined("`", _inline(found["code"], size), "`")
-        case _:
-            inside = _inline(found["strike"], size)
-            return joined("~~", inside, "~~") if size is Size.CARD else element("s", inside)
+    name = str(found.lastgroup)
+    if size in _ONLY.get(name, Size):
+        return _TOKENS[name](found, size)
+    return joined(found[0][0], _inline(found[0][1:], size))  # not a token here: its first character is a character
+
+
+def _address(written: str) -> str:
+    return html.unescape(_ESCAPE.sub(r"\1", written))
+
+
+def _wrapped(tag: str) -> Callable[[re.Match[str], Size], Piece]:
+    return lambda found, size: element(tag, _inline(found[str(found.lastgroup)], size))
+
+
+_MORE: Final = frozenset({Size.MESSAGE, Size.SLACK})
+_HTML: Final = frozenset({Size.MESSAGE})
+_ONLY: Final[Mapping[str, frozenset[Size]]] = {
+    "code": _MORE,
+    "strike": _MORE,
+    "source": _MORE,
+    "mention": frozenset({Size.SLACK}),
+    "inside": _HTML,
+    "face": _HTML,
+    "break": _HTML,
+}
+"""Which sizes know a token; what is not named here they all know."""
+
+_TOKENS: Final[Mapping[str, Callable[[re.Match[str], Size], Piece]]] = {
+    "escape": lambda found, size: found["escape"],
+    "code": lambda found, size: element("code", found["code"]),
+    "bare": lambda found, size: link(html.unescape(found["bare"]), html.unescape(found["bare"])),
+    "mention": lambda found, size: span("mention", "@" + found["mention"].lstrip("@#!")),
+    "inside": lambda found, size: element(found["tag"], _inline(found["inside"], size)),
+    "face": lambda found, size: link(html.unescape(found["href"]), _inline(found["face"], size)),
+    "break": lambda found, size: element("br"),
+    "source": lambda found, size: picture(_address(found["source"]), html.unescape(found["alt"])),
+    "target": lambda found, size: link(_address(found["target"]), _inline(found["label"], size)),
+    "bold": _wrapped("b"),
+    "bold2": _wrapped("b"),
+    "italic": _wrapped("i"),
+    "italic2": _wrapped("i"),
+    "strike": _wrapped("s"),
+}

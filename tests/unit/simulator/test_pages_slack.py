@@ -66,7 +66,10 @@ class TestText:
 
     def test_markdown_text(self) -> None:
         """A text that was sent as Markdown is shown as Markdown."""
-        assert "<p><b>Hi</b></p>" in slack_message({"text": "**Hi**", "markdown_text": "**Hi**"})
+        said = "**Hi** <!channel> &lt;!here&gt; <b>x</b>"
+        shown = slack_message({"text": said, "markdown_text": said})
+
+        assert '<p><b>Hi</b> <span class="mention">@channel</span> &lt;!here&gt; &lt;b&gt;x&lt;/b&gt;</p>' in shown
 
 
 class TestBlocks:

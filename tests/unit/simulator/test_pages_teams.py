@@ -31,12 +31,12 @@ class TestText:
 
     @pytest.mark.parametrize("fields", [{}, {"textFormat": "markdown"}])
     def test_markdown(self, fields: dict[str, str]) -> None:
-        """Without a format a text is Markdown; HTML in it is not markup."""
-        shown = teams_message({"text": "**a** _b_ [c](https://c.example)\n- d\n\n<i>e</i>", **fields})
+        """Without a format a text is Markdown with some HTML; every other tag stands as it was written."""
+        shown = teams_message({"text": "**a** _b_ [c](https://c.example)\n- d\n\n<i>e</i> <svg>", **fields})
 
         assert "<b>a</b> <i>b</i> <a href=" in shown
         assert "<ul><li>d</li></ul>" in shown
-        assert "&lt;i&gt;e&lt;/i&gt;" in shown
+        assert "<i>e</i> &lt;svg&gt;" in shown
 
     def test_xml(self) -> None:
         """Known tags are built anew, every other one stands as it was written, and what was left open is closed."""
@@ -62,6 +62,25 @@ class TestCard:
         shown = card(text("**a** `b` # c \\*d\\*", size="Large", weight="bolder", isSubtle=True))
 
         assert '<div class="text size-large weight-bolder subtle"><p><b>a</b> `b` # c *d*</p></div>' in shown
+
+    @pytest.mark.parametrize(
+        ("said", "html"),
+        [
+            ("<b>a</b> ~~b~~ `c`", "&lt;b&gt;a&lt;/b&gt; ~~b~~ `c`"),
+            ("![a](https://a.example/i.png)", '!<a href="https://a.example/i.png"'),
+            ("<https://a.example>", '<a href="https://a.example"'),
+            ("[a](javascript:x)", "<p>a <span"),
+            ("[a]\u200b(https://a.example)", "<p>[a]\u200b(https://a.example)</p>"),
+            ("2 * 3 * 4, snake_case_name", "<p>2 * 3 * 4, snake_case_name</p>"),
+            ("&#42;a&#42; \\[b\\](c)", "<p>*a* [b](c)</p>"),
+            ("- a\r- b", "<ul><li>a</li><li>b</li></ul>"),
+            ("3. a\n4. b", '<ol start="3"><li>a</li><li>b</li></ol>'),
+            ("# a\n\n> b", "<p># a</p><p>&gt; b</p>"),
+        ],
+    )
+    def test_markdown(self, said: str, html: str) -> None:
+        """A card knows bold, italic, lists and links; everything else stays as it was written."""
+        assert html in card(text(said))
 
     def test_no_wrap(self) -> None:
         """A text that may not wrap is cut off on one line, as Teams does."""
