@@ -9,7 +9,7 @@ import itertools
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,18 +65,20 @@ class Page:
 
     async def screenshot(self, selector: str) -> bytes:
         """One element as a PNG image, with a little room around it."""
-        box = await self.evaluate(
-            f"(r => ({{x: r.x, y: r.y, width: r.width, height: r.height}}))"
-            f"(document.querySelector({selector!r}).getBoundingClientRect())"
+        x, y, width, height = await self.evaluate(
+            f"(r => [r.x, r.y, r.width, r.height])(document.querySelector({selector!r}).getBoundingClientRect())"
         )
-        clip = {
-            "x": box["x"],
-            "y": max(0, box["y"] - _MARGIN),
-            "width": box["width"],
-            "height": box["height"] + 2 * _MARGIN,
-        }
-        shot = await self._call("Page.captureScreenshot", clip={**clip, "scale": 1}, captureBeyondViewport=True)
-        return base64.b64decode(shot["data"])
+        top = max(0, y - _MARGIN)
+        clip = {"x": x, "y": top, "width": width, "height": y + height + _MARGIN - top, "scale": 1}
+        image = await self._shot(clip)
+        async with asyncio.timeout(ANSWER_SECONDS):
+            while (again := await self._shot(clip)) != image:  # right after loading, round corners can be a shade off
+                image = again
+        return base64.b64decode(image)
+
+    async def _shot(self, clip: Mapping[str, float]) -> str:
+        shot = await self._call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
+        return str(shot["data"])
 
     async def prepare(self, width: int, height: int) -> None:
         """Listen to the page, and give its window a size."""

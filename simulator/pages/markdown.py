@@ -32,6 +32,7 @@ _INLINE: Final = re.compile(
     r"|`(?P<code>[^`\n]+)`"
     r"|<(?P<bare>(?:https?://|mailto:)[^\s<>|]+)>"
     r"|<(?P<mention>[@#!][^<>\n]+)>"
+    r"|<at>(?P<at>[^<\n]*)</at>"
     r"|<(?P<tag>b|strong|i|em|u|s|strike|del|code)>(?P<inside>[^<\n]*)</(?P=tag)>"
     r"|<a\s[^<>]*?href=[\"'](?P<href>[^\"'<>]*)[\"'][^<>]*>(?P<face>[^<\n]*)</a>"
     r"|(?P<break><br\s*/?>)"
@@ -58,17 +59,26 @@ class _Line:
     number: str = ""
 
 
-def markdown(text: str, size: Size) -> Html:
-    """The whole text."""
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of a text: how much of Markdown is understood, and who is mentioned in it."""
+
+    size: Size
+    mentions: frozenset[str]
+
+
+def markdown(text: str, size: Size, mentions: frozenset[str] = frozenset()) -> Html:
+    """The whole text; `<at>…</at>` is a mention of those who are named."""
+    known = _Known(size, mentions)
     shown: list[Piece] = []
     run: list[_Line] = []
     for line in _lines(text, size):
         if run and (line.kind != run[0].kind or line.kind == ""):
-            shown.append(_run(run, size))
+            shown.append(_run(run, known))
             run = []
         if line.kind:
             run.append(line)
-    return joined(*shown, *([_run(run, size)] if run else []))
+    return joined(*shown, *([_run(run, known)] if run else []))
 
 
 def _lines(text: str, size: Size) -> Iterator[_Line]:
@@ -95,42 +105,44 @@ def _line(raw: str, size: Size) -> _Line:
     return _Line("p" if raw.strip() else "", raw.strip())
 
 
-def _run(run: list[_Line], size: Size) -> Html:
+def _run(run: list[_Line], known: _Known) -> Html:
     """Lines of one kind as one element."""
     kind = run[0].kind
     if kind == "pre":
         return element("pre", "\n".join(line.words for line in run), class_="code")
     if kind in ("ul", "ol"):
         start = run[0].number if run[0].number != "1" else ""
-        return element(kind, *(element("li", _inline(line.words, size)) for line in run), start=start)
-    shown = Html("<br>".join(_inline(line.words, size) for line in run))
+        return element(kind, *(element("li", _inline(line.words, known)) for line in run), start=start)
+    shown = Html("<br>".join(_inline(line.words, known) for line in run))
     if kind == "quote":
         return element("blockquote", shown)
     return element(kind, shown)
 
 
-def _inline(text: str, size: Size) -> Html:
+def _inline(text: str, known: _Known) -> Html:
     pieces: list[Piece] = []
     end = 0
     for found in _INLINE.finditer(text):
-        pieces += [html.unescape(text[end : found.start()]), _token(found, size)]
+        pieces += [html.unescape(text[end : found.start()]), _token(found, known)]
         end = found.end()
     return joined(*pieces, html.unescape(text[end:]))
 
 
-def _token(found: re.Match[str], size: Size) -> Piece:
+def _token(found: re.Match[str], known: _Known) -> Piece:
     name = str(found.lastgroup)
-    if size in _ONLY.get(name, Size):
-        return _TOKENS[name](found, size)
-    return joined(found[0][0], _inline(found[0][1:], size))  # not a token here: its first character is a character
+    if name == "at":
+        return span("mention", found["at"]) if found["at"] in known.mentions else found[0]
+    if known.size in _ONLY.get(name, Size):
+        return _TOKENS[name](found, known)
+    return joined(found[0][0], _inline(found[0][1:], known))  # not a token here: its first character is a character
 
 
 def _address(written: str) -> str:
     return html.unescape(_ESCAPE.sub(r"\1", written))
 
 
-def _wrapped(tag: str) -> Callable[[re.Match[str], Size], Piece]:
-    return lambda found, size: element(tag, _inline(found[str(found.lastgroup)], size))
+def _wrapped(tag: str) -> Callable[[re.Match[str], _Known], Piece]:
+    return lambda found, known: element(tag, _inline(found[str(found.lastgroup)], known))
 
 
 _MORE: Final = frozenset({Size.MESSAGE, Size.SLACK})
@@ -146,16 +158,16 @@ _ONLY: Final[Mapping[str, frozenset[Size]]] = {
 }
 """Which sizes know a token; what is not named here they all know."""
 
-_TOKENS: Final[Mapping[str, Callable[[re.Match[str], Size], Piece]]] = {
-    "escape": lambda found, size: found["escape"],
-    "code": lambda found, size: element("code", found["code"]),
-    "bare": lambda found, size: link(html.unescape(found["bare"]), html.unescape(found["bare"])),
-    "mention": lambda found, size: span("mention", "@" + found["mention"].lstrip("@#!")),
-    "inside": lambda found, size: element(found["tag"], _inline(found["inside"], size)),
-    "face": lambda found, size: link(html.unescape(found["href"]), _inline(found["face"], size)),
-    "break": lambda found, size: element("br"),
-    "source": lambda found, size: picture(_address(found["source"]), html.unescape(found["alt"])),
-    "target": lambda found, size: link(_address(found["target"]), _inline(found["label"], size)),
+_TOKENS: Final[Mapping[str, Callable[[re.Match[str], _Known], Piece]]] = {
+    "escape": lambda found, known: found["escape"],
+    "code": lambda found, known: element("code", found["code"]),
+    "bare": lambda found, known: link(html.unescape(found["bare"]), html.unescape(found["bare"])),
+    "mention": lambda found, known: span("mention", "@" + found["mention"].lstrip("@#!")),
+    "inside": lambda found, known: element(found["tag"], _inline(found["inside"], known)),
+    "face": lambda found, known: link(html.unescape(found["href"]), _inline(found["face"], known)),
+    "break": lambda found, known: element("br"),
+    "source": lambda found, known: picture(_address(found["source"]), html.unescape(found["alt"])),
+    "target": lambda found, known: link(_address(found["target"]), _inline(found["label"], known)),
     "bold": _wrapped("b"),
     "bold2": _wrapped("b"),
     "italic": _wrapped("i"),

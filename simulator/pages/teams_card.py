@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from simulator.pages.markdown import Size, markdown
@@ -19,10 +20,33 @@ from simulator.pages.teams_looks import (
     place_classes,
     text_classes,
 )
+from simulator.pages.teams_text import mentioned
 
 _NEWEST: Final = (1, 5)
 _DEEPEST: Final = 20
 _VERSION: Final = re.compile(r"(\d{1,4})\.(\d{1,4})")
+
+
+@dataclass(frozen=True, slots=True)
+class _Inside:
+    """Where in a card an element stands, and whom the card mentions."""
+
+    mentions: frozenset[str]
+    depth: int = 0
+
+    @property
+    def deeper(self) -> _Inside:
+        """Inside an element of this place."""
+        return _Inside(self.mentions, self.depth + 1)
+
+    @property
+    def too_deep(self) -> bool:
+        """Whether nothing more is shown here."""
+        return self.depth > _DEEPEST
+
+    def markdown(self, said: str) -> Html:
+        """Words of this card."""
+        return markdown(said, Size.CARD, self.mentions)
 
 
 def adaptive_card(card: Json) -> Html:
@@ -32,31 +56,31 @@ def adaptive_card(card: Json) -> Html:
         said = words(card, "fallbackText")
         return div("card", lines(said) if said else unknown(f"a card of version {words(card, 'version')}"))
     below = [actions(several(card, "actions"))] if several(card, "actions") else []
-    return div("card", _stack(several(card, "body"), 0), *below)
+    return div("card", _stack(several(card, "body"), _Inside(mentioned(inner(card, "msteams")))), *below)
 
 
-def _stack(found: Iterable[Any], depth: int) -> Html:
+def _stack(found: Iterable[Any], place: _Inside) -> Html:
     """Elements one below the other."""
     seen = [each for each in found if not (isinstance(each, Mapping) and each.get("isVisible") is False)]
-    if depth > _DEEPEST and seen:
+    if place.too_deep and seen:
         return unknown("what stands deeper inside")
-    return joined(*(_placed(each, depth, first=place == 0) for place, each in enumerate(seen)))
+    return joined(*(_placed(each, place, first=not number) for number, each in enumerate(seen)))
 
 
-def _placed(found: Any, depth: int, *, first: bool) -> Html:
+def _placed(found: Any, place: _Inside, *, first: bool) -> Html:
     if not isinstance(found, Mapping):
         return unknown("an element that is no object")
-    return div(place_classes(found, first=first), _element(found, depth))
+    return div(place_classes(found, first=first), _element(found, place))
 
 
-def _element(found: Json, depth: int) -> Html:
+def _element(found: Json, place: _Inside) -> Html:
     kind = kind_of(found)
     show = _input if kind.startswith("Input.") else _ELEMENTS.get(kind)
     if show is not None:
-        return _selectable(found, show(found, depth))
+        return _selectable(found, show(found, place))
     fallback = found.get("fallback")
-    if isinstance(fallback, Mapping) and depth <= _DEEPEST:
-        return _element(fallback, depth + 1)
+    if isinstance(fallback, Mapping) and not place.too_deep:
+        return _element(fallback, place.deeper)
     return Html("") if fallback == "drop" else unknown(f"an element of type {kind}")
 
 
@@ -68,12 +92,12 @@ def _selectable(found: Json, shown: Html) -> Html:
     return div("selectable", shown, link(words(action, "url"), classes="above"))
 
 
-def _text_block(found: Json, depth: int) -> Html:
+def _text_block(found: Json, place: _Inside) -> Html:
     wrapped = "" if found.get("wrap") is True else " one-line"
-    return div(f"text {text_classes(found)}{wrapped}", markdown(words(found, "text"), Size.CARD))
+    return div(f"text {text_classes(found)}{wrapped}", place.markdown(words(found, "text")))
 
 
-def _rich_text(found: Json, depth: int) -> Html:
+def _rich_text(found: Json, place: _Inside) -> Html:
     aligned = chosen(found, "horizontalAlignment", ("center", "right"), "align")
     return div(f"text {aligned}".strip(), *map(_run, several(found, "inlines")))
 
@@ -93,36 +117,38 @@ def _run(run: object) -> Html:
     return span(text_classes(run), shown)
 
 
-def _image(found: Json, depth: int) -> Html:
+def _image(found: Json, place: _Inside) -> Html:
     shown = picture(words(found, "url"), words(found, "altText"), image_classes(found), image_style(found))
     return div(chosen(found, "horizontalAlignment", ("center", "right"), "align"), shown)
 
 
-def _image_set(found: Json, depth: int) -> Html:
+def _image_set(found: Json, place: _Inside) -> Html:
     size = {"size": words(found, "imageSize") or "medium"}
     images = [each for each in several(found, "images") if isinstance(each, Mapping)]
-    return div("images", *(_image({**each, **size}, depth) for each in images))
+    return div("images", *(_image({**each, **size}, place) for each in images))
 
 
-def _container(found: Json, depth: int) -> Html:
-    return div(f"container {box_classes(found)}", _stack(several(found, "items"), depth + 1))
+def _container(found: Json, place: _Inside) -> Html:
+    return div(f"container {box_classes(found)}", _stack(several(found, "items"), place.deeper))
 
 
-def _column_set(found: Json, depth: int) -> Html:
-    columns = [each for each in several(found, "columns") if isinstance(each, Mapping)]
-    shown = (_column(each, depth, first=place == 0) for place, each in enumerate(columns))
-    return div(f"columns {box_classes(found)}", *shown)
+def _column_set(found: Json, place: _Inside) -> Html:
+    columns = several(found, "columns")
+    shown = (_column(each, place, first=not number) for number, each in enumerate(columns))
+    return div(f"columns {box_classes(found)}".strip(), *shown)
 
 
-def _column(found: Json, depth: int, *, first: bool) -> Html:
-    inside = _selectable(found, _stack(several(found, "items"), depth + 1))
+def _column(found: Any, place: _Inside, *, first: bool) -> Html:
+    if not isinstance(found, Mapping):
+        return unknown("a column that is no object")
+    inside = _selectable(found, _stack(several(found, "items"), place.deeper))
     classes = f"column {box_classes(found)} {place_classes(found, first=first)}"
     return element("div", inside, class_=classes, style=column_style(found.get("width")))
 
 
-def _facts(found: Json, depth: int) -> Html:
+def _facts(found: Json, place: _Inside) -> Html:
     rows = (
-        element("tr", *(element(tag, markdown(words(fact, name), Size.CARD)) for tag, name in _FACT))
+        element("tr", *(element(tag, place.markdown(words(fact, name))) for tag, name in _FACT))
         for fact in several(found, "facts")
     )
     return element("table", *rows, class_="facts")
@@ -131,16 +157,17 @@ def _facts(found: Json, depth: int) -> Html:
 _FACT: Final = (("th", "title"), ("td", "value"))
 
 
-def _action_set(found: Json, depth: int) -> Html:
+def _action_set(found: Json, place: _Inside) -> Html:
     return actions(several(found, "actions"))
 
 
-def _table(found: Json, depth: int) -> Html:
+def _table(found: Json, place: _Inside) -> Html:
     widths = [column_style(_width(each)) for each in several(found, "columns")]
     header = found.get("firstRowAsHeader") is not False
     grid = "" if found.get("showGridLines") is False else " lined"
-    rows = (_row(row, widths, depth, header=header and not place) for place, row in enumerate(several(found, "rows")))
-    return element("div", *rows, class_=f"grid{grid}", role="table")
+    rows = several(found, "rows")
+    shown = (_row(row, widths, place, header=header and not number) for number, row in enumerate(rows))
+    return element("div", *shown, class_=f"grid{grid}", role="table")
 
 
 def _width(column: object) -> object:
@@ -148,25 +175,23 @@ def _width(column: object) -> object:
     return column.get("width", 1) if isinstance(column, Mapping) else 1
 
 
-def _row(row: object, widths: list[str], depth: int, *, header: bool) -> Html:
+def _row(row: object, widths: list[str], place: _Inside, *, header: bool) -> Html:
     cells = several(row, "cells")
     shown: list[Piece] = []
-    for place, cell in enumerate(cells):
-        if place >= len(widths):
-            break
-        inside = _stack(several(cell, "items"), depth + 1)
+    for width, cell in zip(widths, cells, strict=False):
+        inside = _stack(several(cell, "items"), place.deeper)
         role = "columnheader" if header else "cell"
-        shown.append(element("div", inside, class_="cell", role=role, style=widths[place]))
+        shown.append(element("div", inside, class_="cell", role=role, style=width))
     if len(cells) > len(widths):
         shown.append(unknown(f"{len(cells) - len(widths)} cells without a column"))
     return element("div", *shown, class_="row header" if header else "row", role="row")
 
 
-def _input(found: Json, depth: int) -> Html:
+def _input(found: Json, place: _Inside) -> Html:
     return card_input(found)
 
 
-_ELEMENTS: Final[Mapping[str, Callable[[Json, int], Html]]] = {
+_ELEMENTS: Final[Mapping[str, Callable[[Json, _Inside], Html]]] = {
     "TextBlock": _text_block,
     "RichTextBlock": _rich_text,
     "Image": _image,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from html.parser import HTMLParser
 from typing import Final
 
 from simulator.pages.markdown import Size, markdown
 from simulator.pages.markup import Html, Piece, element, joined, lines, link, picture, span
-from simulator.pages.reading import Json, several, words
+from simulator.pages.reading import Json, kind_of, several, words
 
 _PLAIN_TAGS: Final = frozenset(
     {
@@ -29,17 +28,13 @@ def message_text(body: Json) -> Html:
         case "xml":
             return xml(said)
         case _:
-            return _with_mentions(said, [words(each, "text") for each in several(body, "entities")])
+            return markdown(said, Size.MESSAGE, mentioned(body))
 
 
-def _with_mentions(said: str, mentions: list[str]) -> Html:
-    """Markdown, in which `<at>…</at>` is a mention when an entity says so."""
-    known = [each for each in mentions if each.startswith("<at>") and each.endswith("</at>")]
-    if not known:
-        return markdown(said, Size.MESSAGE)
-    pieces = re.split("(" + "|".join(map(re.escape, known)) + ")", said)
-    shown = [span("mention", each[4:-5]) if each in known else markdown(each, Size.MESSAGE) for each in pieces if each]
-    return joined(*shown)
+def mentioned(found: object) -> frozenset[str]:
+    """Whom the entities of a message or of a card mention, by the names in its text."""
+    texts = (words(each, "text") for each in several(found, "entities") if kind_of(each) == "mention")
+    return frozenset(each[4:-5] for each in texts if each.startswith("<at>") and each.endswith("</at>"))
 
 
 def xml(said: str) -> Html:

@@ -52,8 +52,15 @@ class TestText:
         said = "<at>Ada</at> and <at>Eve</at>"
         shown = teams_message({"text": said, "entities": [{"type": "mention", "text": "<at>Ada</at>"}]})
 
-        assert '<span class="mention">Ada</span>' in shown
-        assert "&lt;at&gt;Eve&lt;/at&gt;" in shown
+        assert '<p><span class="mention">Ada</span> and &lt;at&gt;Eve&lt;/at&gt;</p>' in shown
+
+    def test_mention_in_a_card(self) -> None:
+        """The entities of a card say whom it mentions."""
+        entities = [{"type": "mention", "text": "<at>Ada</at>", "mentioned": {"id": "29:1", "name": "Ada"}}]
+        said = text("<at>Ada</at> and <at>Eve</at>")
+
+        assert '<span class="mention">Ada</span> and &lt;at&gt;' in card(said, msteams={"entities": entities})
+        assert "mention" not in card(said)
 
 
 class TestCard:
