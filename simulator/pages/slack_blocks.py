@@ -97,19 +97,23 @@ def _markdown(block: Block) -> Html:
 
 
 def _table(block: Block) -> Html:
-    settings = several(block, "column_settings")
-    aligned = [words(each, "align") for each in settings]
-    rows = several(block, "rows")
-    return element("table", *(_row(row, aligned, first=number == 0) for number, row in enumerate(rows)))
+    """Rows of cells; none of them is a header to Slack, whose `data_table` has one."""
+    looks = [_column(each) for each in several(block, "column_settings")]
+    return element("table", *(_row(row, looks) for row in several(block, "rows")))
 
 
-def _row(row: object, aligned: list[str], *, first: bool) -> Html:
-    """A row of a table; Slack shows the first one as the header."""
+def _column(settings: object) -> str:
+    side = words(settings, "align")
+    wrapped = isinstance(settings, Mapping) and settings.get("is_wrapped") is True
+    return " ".join(filter(None, (side if side in ("center", "right") else "", "" if wrapped else "unwrapped")))
+
+
+def _row(row: object, looks: list[str]) -> Html:
     cells = row if isinstance(row, list) else []
-    shown = [
-        element("th" if first else "td", _cell(cell), class_=aligned[place] if place < len(aligned) else "")
-        for place, cell in enumerate(cells)
-    ]
+    shown = (
+        element("td", _cell(cell), class_=looks[number] if number < len(looks) else "unwrapped")
+        for number, cell in enumerate(cells)
+    )
     return element("tr", *shown)
 
 

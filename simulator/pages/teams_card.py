@@ -13,6 +13,7 @@ from simulator.pages.reading import Json, inner, kind_of, several, words
 from simulator.pages.teams_actions import actions, card_input
 from simulator.pages.teams_looks import (
     box_classes,
+    cell_alignment,
     chosen,
     column_style,
     image_classes,
@@ -51,12 +52,15 @@ class _Inside:
 
 def adaptive_card(card: Json) -> Html:
     """The whole card; of a version that Teams does not know only its `fallbackText`."""
+    teams = inner(card, "msteams")
+    inside = _Inside(mentioned(teams))
     version = _VERSION.match(words(card, "version"))
     if version and (int(version[1]), int(version[2])) > _NEWEST:
         said = words(card, "fallbackText")
-        return div("card", lines(said) if said else unknown(f"a card of version {words(card, 'version')}"))
+        return div("card", inside.markdown(said) if said else unknown(f"a card of version {words(card, 'version')}"))
     below = [actions(several(card, "actions"))] if several(card, "actions") else []
-    return div("card", _stack(several(card, "body"), _Inside(mentioned(inner(card, "msteams")))), *below)
+    full = words(teams, "width").lower() == "full"
+    return div("card full" if full else "card", _stack(several(card, "body"), inside), *below)
 
 
 def _stack(found: Iterable[Any], place: _Inside) -> Html:
@@ -162,12 +166,20 @@ def _action_set(found: Json, place: _Inside) -> Html:
 
 
 def _table(found: Json, place: _Inside) -> Html:
-    widths = [column_style(_width(each)) for each in several(found, "columns")]
+    columns = [_Column(column_style(_width(each)), cell_alignment(each)) for each in several(found, "columns")]
     header = found.get("firstRowAsHeader") is not False
-    grid = "" if found.get("showGridLines") is False else " lined"
+    classes = f"grid {cell_alignment(found)}{'' if found.get('showGridLines') is False else ' lined'}"
     rows = several(found, "rows")
-    shown = (_row(row, widths, place, header=header and not number) for number, row in enumerate(rows))
-    return element("div", *shown, class_=f"grid{grid}", role="table")
+    shown = (_row(row, columns, place, header=header and not number) for number, row in enumerate(rows))
+    return element("div", *shown, class_=classes, role="table")
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """What a table says of one column."""
+
+    style: str
+    aligned: str
 
 
 def _width(column: object) -> object:
@@ -175,15 +187,18 @@ def _width(column: object) -> object:
     return column.get("width", 1) if isinstance(column, Mapping) else 1
 
 
-def _row(row: object, widths: list[str], place: _Inside, *, header: bool) -> Html:
+def _row(row: object, columns: list[_Column], place: _Inside, *, header: bool) -> Html:
+    """A row, whose own alignment goes before that of the columns, as theirs goes before the table's."""
     cells = several(row, "cells")
+    aligned = cell_alignment(row)
     shown: list[Piece] = []
-    for width, cell in zip(widths, cells, strict=False):
+    for column, cell in zip(columns, cells, strict=False):
         inside = _stack(several(cell, "items"), place.deeper)
+        classes = f"cell {aligned or column.aligned}".strip()
         role = "columnheader" if header else "cell"
-        shown.append(element("div", inside, class_="cell", role=role, style=width))
-    if len(cells) > len(widths):
-        shown.append(unknown(f"{len(cells) - len(widths)} cells without a column"))
+        shown.append(element("div", inside, class_=classes, role=role, style=column.style))
+    if len(cells) > len(columns):
+        shown.append(unknown(f"{len(cells) - len(columns)} cells without a column"))
     return element("div", *shown, class_="row header" if header else "row", role="row")
 
 

@@ -52,6 +52,11 @@ def box_classes(found: Json) -> str:
     )
 
 
+def cell_alignment(found: object) -> str:
+    """To which side the cells of a table, a row or a column keep."""
+    return chosen(found, "horizontalCellContentAlignment", _ALIGNED, "align")
+
+
 def column_style(width: object) -> str:
     """How a column takes its share: a weight, pixels, or what its content needs."""
     if isinstance(width, int | float) and not isinstance(width, bool) and 0 < width < 10_000:

@@ -120,11 +120,13 @@ class TestBlocks:
         assert '<pre class="code">a  b<br>&lt;c&gt;</pre>' in shown
 
     def test_table(self) -> None:
-        """The first row of a table is its header; columns keep their alignment."""
-        rows = [[{"type": "raw_text", "text": "Name"}], [{"type": "raw_text", "text": "<i>"}]]
-        shown = block(type="table", rows=rows, column_settings=[{"align": "right"}])
+        """Columns of a table keep their alignment, and wrap only where they are told to."""
+        row = [{"type": "raw_text", "text": said} for said in ("<i>", "b", "c")]
+        settings = [{"align": "right", "is_wrapped": True}, {"align": "left"}]
+        shown = block(type="table", rows=[row], column_settings=settings)
 
-        assert '<tr><th class="right">Name</th></tr><tr><td class="right">&lt;i&gt;</td></tr>' in shown
+        cells = '<td class="right">&lt;i&gt;</td><td class="unwrapped">b</td><td class="unwrapped">c</td>'
+        assert f"<table><tr>{cells}</tr></table>" in shown
 
     @pytest.mark.parametrize(
         ("fields", "named"),

@@ -110,6 +110,24 @@ class TestCard:
         assert 1 == card(table).count('role="columnheader"')
         assert 0 == card({**table, "firstRowAsHeader": False}).count('role="columnheader"')
 
+    def test_alignment(self) -> None:
+        """The cells of a row keep to the side that the row names, else the column, else the table."""
+        cells = [{"type": "TableCell", "items": [text(said)]} for said in ("a", "b")]
+        side = "horizontalCellContentAlignment"
+        columns = [{"width": 1, side: "right"}, {"width": 1}]
+        rows = [{"type": "TableRow", "cells": cells}, {"type": "TableRow", "cells": cells, side: "Left"}]
+        shown = card({"type": "Table", "columns": columns, "rows": rows, side: "center"})
+
+        classes = [part.split('"')[0] for part in shown.split('<div class="')[1:]]
+        assert "grid align-center lined" in classes
+        assert ["cell align-right", "cell", *["cell align-left"] * 2] == [
+            each for each in classes if each[:4] == "cell"
+        ]
+
+    def test_full_width(self) -> None:
+        """A card can ask for all the room there is."""
+        assert '<div class="card full">' in card(text("a"), msteams={"width": "Full"})
+
     def test_actions(self) -> None:
         """An action that opens an address is a link; the others are buttons."""
         shown = card(
@@ -131,9 +149,9 @@ class TestCard:
 
     def test_version(self) -> None:
         """Of a card that is newer than Teams only the text for that case is shown."""
-        shown = card(text("new"), version="1.9", fallbackText="Please update")
+        shown = card(text("new"), version="1.9", fallbackText="Please **update**")
 
-        assert "Please update" in shown
+        assert "Please <b>update</b>" in shown
         assert "new" not in shown
         assert "Not shown: a card of version 1.9" in card(version="1.9")
 
