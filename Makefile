@@ -2,7 +2,7 @@
 # names, verified by hash. Set-up runs again only when the content of requirements.lock changes.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check serve lock clean
+.PHONY: help setup demo test check serve lock pictures clean
 
 BIN := .venv/bin
 READY := .venv/installed.lock
@@ -34,6 +34,9 @@ lock: $(READY) ## Resolve the dependencies of pyproject.toml anew into requireme
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --group dev pyproject.toml \
 		-o requirements.lock --custom-compile-command "make lock"
+
+pictures: $(READY) ## Make the images of docs/templates.md anew; a Chromium must be there
+	@$(BIN)/python -m bench.pictures
 
 clean: ## Remove what tests, tools and the demo left behind; .venv stays
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .demo .coverage htmlcov .ci/logs

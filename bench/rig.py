@@ -87,17 +87,21 @@ class Platform:
 
     def endpoints(self, *, secure: bool = False) -> Json:
         """The `[endpoints]` table of a server that uses this simulator."""
-        slack = self.secure_url if secure else self.url
-        return {
-            "dangerously_allow_http_endpoints": True,
-            "slack_api": f"{slack}/api",
-            "slack_authorize": f"{self.url}/oauth/v2/authorize",
-            "entra_login": self.url,
-            "bot_openid": f"{self.url}/v1/.well-known/openidconfiguration",
-            "graph": self.url,
-            "teams_service_urls": [self.url],
-            "teams_default_service_url": f"{self.url}/teams/",
-        }
+        return endpoints(self.url, self.secure_url if secure else None)
+
+
+def endpoints(url: str, slack: str | None = None) -> Json:
+    """The `[endpoints]` table of a server that uses the simulator at this address, and for Slack's API at another."""
+    return {
+        "dangerously_allow_http_endpoints": True,
+        "slack_api": f"{slack or url}/api",
+        "slack_authorize": f"{url}/oauth/v2/authorize",
+        "entra_login": url,
+        "bot_openid": f"{url}/v1/.well-known/openidconfiguration",
+        "graph": url,
+        "teams_service_urls": [url],
+        "teams_default_service_url": f"{url}/teams/",
+    }
 
 
 @asynccontextmanager
@@ -132,12 +136,14 @@ class Herald:
     http: aiohttp.ClientSession
     tokens: dict[int, str] = field(default_factory=dict)
 
-    async def accept(self, channel: str, identities: Sequence[str], *, bot: int = 1, text: str = TEXT) -> str:
-        """The send call; returns the request's id."""
+    async def accept(
+        self, channel: str, identities: Sequence[str], *, bot: int = 1, message: Json | None = None
+    ) -> str:
+        """The send call, of a plain text unless another message is given; returns the request's id."""
         body = {
             "channel": channel,
             "userIdentityType": "resolve",
-            "message": {"type": "text", "val": text},
+            "message": message or {"type": "text", "val": TEXT},
             "identities": list(identities),
         }
         path = f"{self.url}/api/public/bot/{bot_id(bot)}/notify"

@@ -8,6 +8,7 @@ from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, web
 
 from simulator.clock import Clock
 from simulator.control import control_routes
+from simulator.pages.routes import page_routes
 from simulator.slack import SlackPlatform
 from simulator.teams import TeamsPlatform
 from simulator.world import WORLD, SimulatorConfig, World
@@ -25,6 +26,7 @@ def build_simulator(config: SimulatorConfig, clock: Clock | None = None) -> web.
     app = web.Application(client_max_size=_MAX_BODY)
     app[WORLD] = world
     app.add_routes(control_routes(world))
+    app.add_routes(page_routes(world))
     for platform in world.platforms:
         app.add_routes(platform.control_routes())
         app.add_routes(platform.routes())

@@ -9,7 +9,8 @@ vertical-align:top}pre{background:#f4f4f4;padding:.5rem;overflow:auto;max-height
 textarea{width:100%;height:4rem;font-family:monospace}h2{margin-bottom:.2rem}
 </style>
 <h1>Platform simulator</h1>
-<h2>Mailboxes</h2><p id="total"></p><table id="messages"></table>
+<h2>Mailboxes</h2><p><a href="/_sim/mailbox">As people see them</a>. <span id="total"></span></p>
+<table id="messages"></table>
 <h2>Counters</h2><table id="counters"></table>
 <h2>Faults</h2><table id="faults"></table>
 <form id="add"><label>Add a fault (JSON)
@@ -24,7 +25,7 @@ function row(cells, tag) {
   const tr = document.createElement("tr");
   for (const cell of cells) {
     const td = document.createElement(tag);
-    td.textContent = cell;
+    td.append(cell ?? "");
     tr.append(td);
   }
   return tr;
@@ -32,6 +33,13 @@ function row(cells, tag) {
 function table(id, head, rows) { $(id).replaceChildren(row(head, "th"), ...rows.map(r => row(r, "td"))); }
 const get = async path => (await fetch("/_sim/" + path)).json();
 const said = m => m.body.text || (m.body.attachments ? "(card)" : JSON.stringify(m.body)).slice(0, 200);
+function person(m) {
+  if (!m.email) return m.user_id;
+  const a = document.createElement("a");
+  a.textContent = m.email;
+  a.href = "/_sim/mailbox?" + new URLSearchParams({platform: m.platform, email: m.email});
+  return a;
+}
 const effect = f => JSON.stringify(Object.fromEntries(Object.entries(f).filter(([k, v]) =>
   !["id", "platform", "operation", "seen", "fired"].includes(k) && v !== null && v !== false && v !== 0)));
 async function refresh() {
@@ -40,7 +48,7 @@ async function refresh() {
   $("state").textContent = JSON.stringify(state, null, 2);
   $("total").textContent = mail.total + " messages; the newest:";
   table("messages", ["at", "platform", "person", "message"],
-    mail.messages.reverse().map(m => [m.at, m.platform, m.email || m.user_id, said(m)]));
+    mail.messages.reverse().map(m => [m.at, m.platform, person(m), said(m)]));
   table("counters", ["platform", "operation", "tenant", "calls", "429"],
     counters.counters.map(c => [c.platform, c.operation, c.tenant, c.calls, c.throttled]));
   table("faults", ["id", "platform", "operation", "effect", "seen", "applied"],

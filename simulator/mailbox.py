@@ -21,6 +21,10 @@ class Message:
     message_id: str
     body: Body
     at: datetime
+    name: str = ""
+    """The name of the person at that time."""
+    sender: str = ""
+    """The name of the app that wrote it."""
     edits: list[tuple[datetime, Body]] = field(default_factory=list)
     deleted_at: datetime | None = None
 
@@ -58,9 +62,11 @@ class Mailboxes:
         body: Body,
         at: datetime,
         email: str = "",
+        name: str = "",
+        sender: str = "",
     ) -> Message:
         """Put a message into a person's mailbox."""
-        message = Message(platform, tenant, user_id, email, conversation, message_id, body, at)
+        message = Message(platform, tenant, user_id, email, conversation, message_id, body, at, name, sender)
         self._by_person.setdefault((platform, tenant, user_id), []).append(message)
         self._by_id[(platform, tenant, conversation, message_id)] = message
         self._in_order.append(message)

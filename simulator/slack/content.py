@@ -14,6 +14,9 @@ from simulator.slack.arguments import Arguments
 
 Block = dict[str, Any]
 _EVENT_TYPE = re.compile(r"[A-Za-z0-9_]{1,255}")
+FORMATS = ("markdown_text", "mrkdwn")
+"""How a text is to be read; a new text is read anew."""
+_OFF = (False, "false", "False", 0, "0")
 _BLOCK_TYPES = frozenset(
     {
         "actions",
@@ -46,6 +49,10 @@ def read_content(arguments: Arguments) -> tuple[dict[str, Any], list[str]]:
         raise SlackError("msg_too_long")
     warnings = ["message_truncated"] if len(text) > limits.TEXT else []
     content: dict[str, Any] = {"text": (text or markdown)[: limits.TEXT]}
+    if markdown:
+        content["markdown_text"] = markdown
+    if arguments.values.get("mrkdwn") in _OFF:
+        content["mrkdwn"] = False
     if blocks:
         check_blocks(blocks)
         content["blocks"] = blocks

@@ -8,7 +8,7 @@ from typing import Any
 
 from simulator.slack.answers import SlackError
 from simulator.slack.call import Body, Call, is_messageable
-from simulator.slack.content import read_content, read_metadata
+from simulator.slack.content import FORMATS, read_content, read_metadata
 from simulator.slack.conversations import Conversation
 from simulator.slack.directory import SLACKBOT
 
@@ -51,7 +51,16 @@ def post_message(call: Call) -> Body:
     conversation.add(ts, message)
     user = conversation.workspace.users[conversation.user_id]
     slack.world.mailboxes.deliver(
-        "slack", conversation.workspace.id, user.id, conversation.id, ts, message, now, user.email or ""
+        "slack",
+        conversation.workspace.id,
+        user.id,
+        conversation.id,
+        ts,
+        message,
+        now,
+        user.email or "",
+        user.real_name,
+        install.app.name,
     )
     return {"ok": True, "channel": conversation.id, "ts": ts, "message": message}
 
@@ -86,7 +95,8 @@ def update(call: Call) -> Body:
     given = call.arguments.values
     if "text" not in given and "markdown_text" not in given:
         del content["text"]
-    changed = {**message, **content}
+    kept = {name: value for name, value in message.items() if name not in FORMATS or "text" not in content}
+    changed = {**kept, **content}
     if "text" in given and "blocks" not in content:
         changed.pop("blocks", None)
     if metadata is not None:

@@ -35,7 +35,7 @@ class Operations:
         check_activity(activity)
         conversation.exists = True
         self._check_writable(app, conversation)
-        message_id = self._deliver(conversation, activity)
+        message_id = self._deliver(app, conversation, activity)
         suffix = "" if conversation.kind == "personal" else f";messageid={message_id}"
         return _answer(201, {"id": conversation.id + suffix, "activityId": message_id})
 
@@ -43,7 +43,7 @@ class Operations:
         """Post an activity; also as a reply to another one, which a personal chat shows as a plain message."""
         activity = await self._activity(request)
         self._check_writable(app, conversation)
-        message_id = self._deliver(conversation, activity)
+        message_id = self._deliver(app, conversation, activity)
         split = self._state.world.settings[SPLIT_MESSAGES] and activity.get("text") and activity.get("attachments")
         return _answer(201, {} if split else {"id": message_id})
 
@@ -113,7 +113,7 @@ class Operations:
         if conversation.kind == "personal" and conversation.person.block is not None:
             raise ConnectorError(conversation.person.block)
 
-    def _deliver(self, conversation: Conversation, activity: Activity) -> str:
+    def _deliver(self, app: App, conversation: Conversation, activity: Activity) -> str:
         message_id = self._state.next_message_id()
         if activity["type"] != "message":
             return message_id
@@ -127,6 +127,8 @@ class Operations:
             activity,
             self._now(),
             conversation.person.mail if conversation.kind == "personal" else "",
+            conversation.person.name if conversation.kind == "personal" else conversation.name,
+            app.name,
         )
         return message_id
 

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 import cli
-from adapters.base import Fault
+from adapters.base import ChannelName, Fault
 from adapters.slack import faults as slack
 from adapters.teams import faults as teams
+from bench.pictures import samples
+from notify import render
 from settings import Settings
 from tests.harness.reasons import table
 
@@ -76,6 +78,31 @@ class TestCommands:
         sections = {name: field.annotation for name, field in Settings.model_fields.items()}
         for section, key in re.findall(r"`(server|storage|endpoints|pace|delivery|limits)\.([a-z_]+)`", pages):
             assert key in getattr(sections[section], "model_fields", {}), f"{section}.{key}"
+
+
+class TestTemplates:
+    KINDS = ("text", "button", "quick_replies", "list", "table", "image")
+    LARGEST = 60 * 1024
+
+    def test_kinds(self) -> None:
+        """The page holds one example of every kind of template, and each becomes a message on both platforms."""
+        assert self.KINDS == tuple(samples())
+        for payload in samples().values():
+            for channel in ChannelName:
+                found = render.native(channel, payload, "message.val")
+                assert isinstance(found, render.Rendered)
+                assert found.payload.get("blocks") or found.payload.get("attachments")
+
+    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("platform", ["slack", "teams"])
+    def test_images(self, platform: str, kind: str) -> None:
+        """Each kind has a small image of what it looks like on each platform, and the page shows it."""
+        name = f"pictures/{platform}-{kind}.png"
+        image = (DOCS / name).read_bytes()
+
+        assert image.startswith(b"\x89PNG")
+        assert len(image) < self.LARGEST
+        assert f"]({name})" in page("docs/templates.md")
 
 
 class TestPromises:

@@ -1,0 +1,1 @@
+"""Pages that show a person's messages as the platforms would show them."""
