@@ -16,8 +16,8 @@ from notify import texts
 from notify.body import Problems
 from notify.dry_run import Outlook, Rehearsal
 from notify.ids import derived_id
-from notify.notes import Notes
-from notify.personal import Personal, Ready, Unready
+from notify.notes import NO_NOTES, Notes
+from notify.personal import NotYet, Personal, Ready, Unready
 from notify.prospects import Prospect, Question, Standing
 from notify.records import LogEntry, PausedLane, RequestRecord, RequestStatus, Response
 from notify.render import sizes
@@ -171,6 +171,9 @@ def _shown(shown: Shown) -> dict[str, Any]:
             about |= {"payload": dict(payload), "size": sizes(shown.channel, payload)}
         case Unready(reason, code, says, notes):
             about |= {"reason": reason, "code": code, "remedy": says}
+        case NotYet(reason, says):
+            notes = NO_NOTES
+            about |= {"reason": reason, "remedy": says}
         case _:
             assert_never(message)
     return about | _noted(replace(notes, warnings=(*notes.warnings, *shown.findings)))

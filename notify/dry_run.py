@@ -16,7 +16,7 @@ from notify import forecast
 from notify.forecast import Traffic, Work
 from notify.identities import comparable
 from notify.lookups import LookUps
-from notify.personal import Personal, Ready, Unready
+from notify.personal import NotYet, Personal, Ready, Unready
 from notify.prospects import ASK_AGAIN, Prospect, Prospects, Question, Side, Standing
 from notify.records import PausedLane
 
@@ -116,5 +116,7 @@ def _told(prospect: Prospect, message: Personal) -> Prospect:
             return replace(
                 prospect, standing=Standing.UNREACHABLE, reason=reason, code=code, remedy=says, notes=notes, ask=()
             )
+        case NotYet(reason, says):
+            return replace(prospect, reason=reason, remedy=says)
         case _:
             assert_never(message)

@@ -44,7 +44,15 @@ class Unready:
     notes: Notes = NO_NOTES
 
 
-Personal = Ready | Unready
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """Herald cannot write the message now: tried again later."""
+
+    reason: str
+    says: str
+
+
+Personal = Ready | Unready | NotYet
 
 
 def is_personal(message: Message, *, placeholders: bool) -> bool:

@@ -6,6 +6,7 @@ wish (message, values, person) ──▶ Ready(payload) | Unready(reason)
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -13,10 +14,13 @@ from adapters.base import BotId, ChannelName
 from notify import personal
 from notify.ids import derived_id
 from notify.message import Kind, Message
-from notify.personal import Personal, Writer
+from notify.personal import NotYet, Personal, Writer
 from notify.script.context import Recipient, context
 from notify.script.pool import ScriptPool
-from notify.script.run import ScriptRun
+from notify.script.run import ScriptRun, ScriptsUnavailableError
+from notify.texts import REASONS
+
+log = logging.getLogger("herald.script")
 
 AT_ONCE = 16  # messages rendered before others have their turn on the event loop
 
@@ -96,7 +100,11 @@ class Renderer:
             )
             for wish in wishes
         ]
-        results = await occasion.script.render(contexts)
+        try:
+            results = await occasion.script.render(contexts)
+        except ScriptsUnavailableError as error:
+            log.error("scripts cannot be run", extra={"action": "script.unavailable", "error": str(error)})
+            return [NotYet("scripts_unavailable", REASONS["scripts_unavailable"].remedy)] * len(wishes)
         return [personal.printed(occasion.channel, result, markup=occasion.markup) for result in results]
 
     def _recipient(self, occasion: Occasion, wish: Wish) -> Recipient:

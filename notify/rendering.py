@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, assert_never
 
 import orjson
 
+from adapters.base import Fault, FaultClass
 from notify import delivery as machine
 from notify.delivery import State, Verdict
 from notify.item import Item, OpenRequest
 from notify.message import Kind
-from notify.personal import Personal, Ready, Unready
+from notify.personal import NotYet, Personal, Ready, Unready
 from notify.renderer import Occasion, Person, Wish
 from notify.workshop import Workshop
 from storage import directory
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("herald.drain")
 
 DATABASE_RETRY_SECONDS = 1.0
+AGAIN_SECONDS = 30.0  # until scripts are tried again that could not be run
 
 
 class Rendering:
@@ -76,14 +78,19 @@ class Rendering:
     def _answer(self, item: Item, answer: Personal) -> None:
         if item.delivery.state is not State.READY:
             return  # its deadline came first
-        item.notes = answer.notes
         match answer:
-            case Ready(payload):
+            case Ready(payload, notes):
+                item.notes = notes
                 item.rendered = orjson.dumps(payload)
                 item.prepared = self._shop.channel.prepare(payload)
                 self._feed.openings.make_ready(item)
-            case Unready(reason, code, says):
+            case Unready(reason, code, says, notes):
+                item.notes = notes
                 self._drain.steps.apply(item, machine.NotReachable(Verdict(reason, code, remedy=says)))
+            case NotYet(reason, says):
+                fault = Fault(FaultClass.NOT_SENT, reason, says, "")
+                self._drain.steps.apply(item, machine.LookupPostponed(AGAIN_SECONDS, fault))
+                self._feed.again(item)
             case _:
                 assert_never(answer)
 

@@ -179,6 +179,11 @@ REASONS: Final[Mapping[str, Reason]] = {
     "storage_unavailable": Reason(
         "Herald's own database did not answer", Who.OPERATOR, "Check Herald's database, then send again."
     ),
+    "scripts_unavailable": Reason(
+        "Scripts cannot be run now",
+        Who.OPERATOR,
+        "Look into Herald's log: the processes that run scripts do not start.",
+    ),
     "gave_up": Reason(
         "The notification failed too often", Who.SENDER, "details.code holds the last answer: send again later."
     ),

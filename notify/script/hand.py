@@ -12,14 +12,13 @@ from notify.script.answers import GarbageError, result
 from notify.script.limits import Limits
 from notify.script.process import Child, ChildLostError, start
 from notify.script.results import Failed, Why
-from notify.script.run import ScriptRun, Turn
+from notify.script.run import ScriptRun, ScriptsUnavailableError, Turn
 
 log = logging.getLogger("herald.script")
 
 STARTS: Final = 3
 LATE: Final = "The script did not stop when its time was over: {error}"
 DIED: Final = "The script's process failed: {error}"
-UNSTARTED: Final = "The script was not run: its process failed, {error}"
 
 
 class Hand:
@@ -41,8 +40,8 @@ class Hand:
             finally:
                 run.spend(time.monotonic() - begun, len(turns))
         except ChildLostError as error:  # it did not even start, several times
-            while left:
-                run.record(left.popleft(), Failed(Why.ENGINE, UNSTARTED.format(error=error)))
+            for turn in left:
+                turn.part.fail(ScriptsUnavailableError(str(error)))
         finally:
             run.give_back(left)
 

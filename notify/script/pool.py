@@ -17,15 +17,12 @@ from typing import Final
 
 from notify.script.hand import Hand
 from notify.script.limits import Limits
-from notify.script.run import Part, ScriptRun, Turn
+from notify.script.run import Part, ScriptRun, ScriptsUnavailableError, Turn
 
-__all__ = ["Limits", "PoolClosedError", "ScriptPool"]
+__all__ = ["Limits", "ScriptPool", "ScriptsUnavailableError"]
 
 DEFAULT: Final = Limits()
-
-
-class PoolClosedError(RuntimeError):
-    """The pool of scripts is closed; nothing was decided about the recipients who still waited."""
+CLOSED: Final = "the pool of scripts is closed"
 
 
 class ScriptPool:
@@ -55,9 +52,9 @@ class ScriptPool:
         return tuple(child.pid for child in children if child is not None and child.is_alive)
 
     async def close(self) -> None:
-        """End every process; who still waits gets a PoolClosedError."""
+        """End every process; who still waits gets a ScriptsUnavailableError."""
         self._is_closed = True
-        self._fail(PoolClosedError(PoolClosedError.__doc__))
+        self._fail(ScriptsUnavailableError(CLOSED))
         hands = list(self._hands)
         for hand in hands:
             hand.cancel()
@@ -67,7 +64,7 @@ class ScriptPool:
 
     def _submit(self, run: ScriptRun, part: Part) -> None:
         if self._is_closed:
-            raise PoolClosedError(PoolClosedError.__doc__)
+            raise ScriptsUnavailableError(CLOSED)
         self._parts.add(part)
         part.done.add_done_callback(lambda _: self._parts.discard(part))
         self._enqueue(run)
@@ -106,8 +103,7 @@ class ScriptPool:
 
     def _fail(self, error: BaseException) -> None:
         for part in list(self._parts):
-            if not part.done.done():
-                part.done.set_exception(error)
+            part.fail(error)
 
     async def _work(self, hand: Hand) -> None:
         try:

@@ -22,6 +22,10 @@ STOPPED: Final = "{says}; it failed like this for the first {count} recipients a
 STOPPED_CHARACTERS: Final = 150  # of the sentence around an error, with its place
 
 
+class ScriptsUnavailableError(RuntimeError):
+    """No process can run scripts now; nothing was decided about the recipients who still waited."""
+
+
 @dataclass(slots=True, eq=False)
 class Part:
     """One call of `render`: what is done of it, and who waits."""
@@ -36,6 +40,11 @@ class Part:
         self.missing -= 1
         if not self.missing and not self.done.done():
             self.done.set_result([result for result in self.results if result is not None])
+
+    def fail(self, error: BaseException) -> None:
+        """Nobody can say more about it."""
+        if not self.done.done():
+            self.done.set_exception(error)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +79,7 @@ class ScriptRun:
         self._verdict: Failed | None = None  # for everybody from now on
 
     async def render(self, contexts: Sequence[Mapping[str, Any]]) -> list[Result]:
-        """The result for each context, in their order."""
+        """The result for each context, in their order. Raises ScriptsUnavailableError."""
         if self._verdict is not None or not contexts:
             return [self._verdict for _ in contexts if self._verdict is not None]
         part = Part([None] * len(contexts), len(contexts), asyncio.get_running_loop().create_future())

@@ -23,6 +23,7 @@ ROOT: Final = Path(__file__).parents[2]
 TEAMS, SLACK = "Teams", "Slack"
 _PLACES: Final[Mapping[str, int]] = {
     "Fault": 1, "Verdict": 0, "NoPerson": 0, "Missing": 0, "MayNotLook": 0, "nobody": 0, "_verdict": 0, "Unready": 0,
+    "NotYet": 0,
 }  # fmt: skip
 """Where in a call the reason stands."""
 _ELSEWHERE: Final = frozenset({"sent", "chore_failed"})

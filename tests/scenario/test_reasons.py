@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 from sqlalchemy import text
 
-from app import DATABASE
+from app import DATABASE, SCRIPTS
 from notify.texts import REASONS
 from tests.harness.herald import (
     Herald,
@@ -27,6 +27,7 @@ from tests.scenario.conftest import Starting
 
 NOT_YET: Final = frozenset({"cancelled"})
 """Reasons of what Herald does not do yet."""
+SCRIPT: Final[Json] = {"type": "script", "val": "print('Hi')"}
 SILENT_SCRIPT: Final[Json] = {"type": "script", "val": "1 + 1"}
 LATE: Final[Json] = {"deadline_hours": 6 / 3600}
 ONCE: Final[Json] = {"max_attempts": 1}
@@ -144,6 +145,13 @@ async def opening_hangs(stage: Stage) -> Waiting:
     return stage.herald, request
 
 
+async def scripts_are_closed(stage: Stage) -> Waiting:
+    """A request whose script no process can run."""
+    assert stage.herald.app is not None
+    await stage.herald.app[SCRIPTS].close()
+    return stage.herald, await stage.herald.notify(SLACK, [stage.person()], message=SCRIPT)
+
+
 async def question_is_refused(stage: Stage) -> Waiting:
     """A request for somebody whom Graph does not let us ask about in any way."""
     for operation in ("users", "user"):
@@ -213,6 +221,7 @@ SKIPPED: Final = {
     "platform_unreachable": Case("operator", "Something between Herald", answered(MSTEAMS, **PAGE)),
     "workspace_paused": Case("admin", "The workspace takes", answered(SLACK, code="message_limit_exceeded")),
     "deadline": Case("sender", "Send again", opening_hangs),
+    "scripts_unavailable": Case("operator", "Look into Herald's log", scripts_are_closed),
     "throttled": Case("nobody", "Teams asked for a pause", answered(MSTEAMS, 2, status=429, retry_after="1")),
     "lookup_failed": Case("sender", "Microsoft Graph does not", question_is_refused),  # the last: it stops all look-ups
 }

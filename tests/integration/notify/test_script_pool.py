@@ -15,7 +15,7 @@ from typing import Any, Final
 import pytest
 
 from notify.script import child as program
-from notify.script.pool import Limits, PoolClosedError, ScriptPool
+from notify.script.pool import Limits, ScriptPool, ScriptsUnavailableError
 from notify.script.process import engine
 from notify.script.results import Failed, Printed, Result, Why
 
@@ -279,9 +279,9 @@ class TestLife:
         pids = pool.pids
         await pool.close()
 
-        with pytest.raises(PoolClosedError):
+        with pytest.raises(ScriptsUnavailableError):
             await rendering
-        with pytest.raises(PoolClosedError):
+        with pytest.raises(ScriptsUnavailableError):
             await run.render([{}])
         assert all(map(is_gone, pids))
 
