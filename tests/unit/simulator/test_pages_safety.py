@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simulator.mailbox import Message, MessagePlatform
@@ -104,6 +104,7 @@ def shown(platform: MessagePlatform, body: dict[str, Any], name: str = "Ada", se
 
 class TestAnyMessage:
     @pytest.mark.parametrize("platform", ["slack", "teams"])
+    @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
     @given(body=objects(ANY))
     def test_only_our_markup(self, platform: MessagePlatform, body: dict[str, Any]) -> None:
         """Every element is one of ours and closed, no attribute is a handler, and every address is harmless."""
