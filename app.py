@@ -56,6 +56,7 @@ from notify.quota import Quota
 from notify.renderer import Renderer
 from notify.requests import Requests
 from notify.runner import Runner
+from notify.script.limits import Limits
 from notify.script.pool import ScriptPool
 from notify.trial import Trial
 from notify.workshop import Clocks, Workshop
@@ -100,7 +101,7 @@ async def build_app(settings: Settings) -> web.Application:
     platforms = _platforms(settings, database, session)
     runner = Runner(database, owner=secrets.token_hex(8), claim_seconds=settings.server.claim_seconds)
     app = web.Application(middlewares=[answer_errors], client_max_size=settings.limits.body_bytes)
-    app[SESSION], app[DATABASE], app[RUNNER], app[SCRIPTS] = session, database, runner, ScriptPool()
+    app[SESSION], app[DATABASE], app[RUNNER], app[SCRIPTS] = session, database, runner, _scripts(settings)
     names = {BotId(bot.id): bot.name for bot in settings.bots}
     renderer = Renderer(app[SCRIPTS], key=_ids_key(settings), names=names)
     metrics = Metrics()
@@ -308,6 +309,16 @@ def _api(
         max_body=settings.limits.body_bytes,
         max_identities=settings.limits.identities,
     )
+
+
+def _scripts(settings: Settings) -> ScriptPool:
+    given = settings.scripts
+    limits = Limits(
+        cpu_seconds=given.cpu_ms / 1000,
+        memory_bytes=given.memory_mb * 1024**2,
+        total_seconds=given.request_seconds,
+    )
+    return ScriptPool(workers=given.processes, limits=limits)
 
 
 def _ids_key(settings: Settings) -> bytes:

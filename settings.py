@@ -539,6 +539,15 @@ class Delivery(Table):
     retention_days: int = Field(default=30, ge=1, le=3650)  # also how long an Idempotency-Key is remembered
 
 
+class Scripts(Table):
+    """What callers' scripts may use."""
+
+    processes: int = Field(default=2, ge=1, le=64)
+    cpu_ms: int = Field(default=100, ge=1, le=10_000)  # for each recipient
+    memory_mb: int = Field(default=32, ge=4, le=1024)  # for each recipient
+    request_seconds: float = Field(default=60.0, gt=0, le=3600)  # for all recipients of a request, in all processes
+
+
 class Limits(Table):
     """What one caller may ask for."""
 
@@ -560,6 +569,7 @@ class Settings(Table):
     pace: Pace = Field(default_factory=Pace)
     delivery: Delivery = Field(default_factory=Delivery)
     limits: Limits = Field(default_factory=Limits)
+    scripts: Scripts = Field(default_factory=Scripts)
 
     def _broken(self) -> Iterator[tuple[str, str]]:
         """Platforms count per app and callers are known by their id, so neither may stand twice."""

@@ -64,11 +64,11 @@ class Renderer:
         self._key = key
         self._names = names
 
-    def begin(self, message: Message) -> ScriptRun | None:
-        """The run of a request's script; None for other messages."""
+    def begin(self, message: Message, *, seconds: float | None = None) -> ScriptRun | None:
+        """The run of a request's script, with less time in all where somebody waits for it; None for other messages."""
         if message.kind is not Kind.SCRIPT or not isinstance(message.body, str):
             return None
-        return self._scripts.begin(message.body)
+        return self._scripts.begin(message.body, total_seconds=seconds)
 
     async def render(self, occasion: Occasion, wishes: Sequence[Wish]) -> list[Personal]:
         """One answer for each wish, in their order."""

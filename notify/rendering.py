@@ -44,7 +44,7 @@ class Rendering:
         self._feed = feed
         self._shop = shop
         self._waiting: defaultdict[str, list[Item]] = defaultdict(list)
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._running: set[str] = set()  # the requests of which somebody is being rendered
 
     def take(self, item: Item) -> None:
         """A delivery whose address is known: on to its opening, once there is something to send."""
@@ -55,18 +55,20 @@ class Rendering:
         request = item.request
         self._waiting[request.id].append(item)
         if request.id not in self._running:
-            task = self._running[request.id] = self._drain.spawn(self._render(request))
-            task.add_done_callback(lambda _: self._running.pop(request.id, None))
+            self._running.add(request.id)
+            self._drain.spawn(self._render(request))
 
     async def _render(self, request: OpenRequest) -> None:
         """Everybody of one request who waits; one request's slow script holds up no other."""
-        while self._waiting[request.id]:
-            items = [item for item in self._waiting.pop(request.id) if item.delivery.state is State.READY]
-            wishes = await self._wishes(items)
-            occasion = self._occasion(request, items)
-            for item, answer in zip(items, await self._shop.renderer.render(occasion, wishes), strict=True):
-                self._answer(item, answer)
-        self._waiting.pop(request.id, None)
+        try:
+            while waiting := self._waiting.pop(request.id, []):
+                items = [item for item in waiting if item.delivery.state is State.READY]
+                wishes = await self._wishes(items)
+                occasion = self._occasion(request, items)
+                for item, answer in zip(items, await self._shop.renderer.render(occasion, wishes), strict=True):
+                    self._answer(item, answer)
+        finally:
+            self._running.discard(request.id)  # nothing is awaited since the last look: whoever comes now starts anew
 
     def _occasion(self, request: OpenRequest, items: Iterable[Item]) -> Occasion:
         if request.script is None:

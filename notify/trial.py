@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from adapters.base import BotId, TenantId
 from notify.message import Kind, Message
@@ -15,6 +15,8 @@ from notify.renderer import Occasion, Person, Renderer, Wish
 from notify.wire import Call
 from storage import directory
 from storage.engine import Database
+
+TRIAL_SECONDS: Final = 10.0  # of all processes together: a caller waits for the answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Trial:
             call.channel,
             call.identity_type,
             markup=call.options.get("format") == MARKUP,
-            script=None if script is None else self._renderer.begin(script),
+            script=None if script is None else self._renderer.begin(script, seconds=TRIAL_SECONDS),
         )
         rendered = dict(zip(wanted, await self._renderer.render(occasion, wishes), strict=True))
         return [same[id(message)] or rendered[place] for place, message in enumerate(messages)]

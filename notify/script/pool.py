@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from dataclasses import replace
 from typing import Final
 
 from notify.script.hand import Hand
@@ -41,9 +42,11 @@ class ScriptPool:
         self._resting: list[asyncio.Future[None]] = []
         self._is_closed = False
 
-    def begin(self, source: str) -> ScriptRun:
-        """One request's script; nothing starts before somebody is to be rendered."""
-        return ScriptRun(source, self._limits, self._submit)
+    def begin(self, source: str, *, total_seconds: float | None = None) -> ScriptRun:
+        """One request's script, with less time in all where so given; nothing starts before somebody is rendered."""
+        most = self._limits.total_seconds
+        limits = replace(self._limits, total_seconds=min(most, most if total_seconds is None else total_seconds))
+        return ScriptRun(source, limits, self._submit)
 
     @property
     def pids(self) -> tuple[int, ...]:
