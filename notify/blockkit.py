@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any, Final, assert_never
 
 from notify.parts import Choice, Grid, Item, Part, Picture, Said
+from notify.slack_limits import MAX_BLOCKS
 from notify.slack_text import escape
 
 BUTTONS_A_BLOCK: Final = 25  # Slack's limit of one actions block
@@ -19,7 +20,12 @@ _NOTHING: Final = " "  # Slack refuses a cell without a character
 
 
 def render(parts: Sequence[Part], summary: str) -> dict[str, Any]:
-    """The whole message; `summary` is what a push notification shows."""
+    """The whole message; `summary` is what a push notification shows. Entries of a list stand apart where they can."""
+    blocks = _all(parts, apart=True)
+    return {"blocks": blocks if len(blocks) <= MAX_BLOCKS else _all(parts, apart=False), "text": escape(summary)}
+
+
+def _all(parts: Sequence[Part], *, apart: bool) -> list[dict[str, Any]]:
     blocks: list[dict[str, Any]] = []
     for is_choice, run in groupby(parts, key=lambda part: isinstance(part, Choice)):
         if is_choice:
@@ -27,8 +33,9 @@ def render(parts: Sequence[Part], summary: str) -> dict[str, Any]:
         else:
             for part in run:
                 if not isinstance(part, Choice):
+                    blocks += [{"type": "divider"}] if apart and blocks and isinstance(part, Item) else []
                     blocks += _blocks(part)
-    return {"blocks": blocks, "text": escape(summary)}
+    return blocks
 
 
 def _blocks(part: Said | Picture | Item | Grid) -> list[dict[str, Any]]:

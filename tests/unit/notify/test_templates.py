@@ -206,8 +206,9 @@ class TestSlack:
 
     def test_list(self) -> None:
         """Words are escaped once; a picture stands beside them."""
-        first, shop, second, more = shown(SLACK, LIST)["blocks"]
+        first, shop, line, second, more = shown(SLACK, LIST)["blocks"]
 
+        assert line == {"type": "divider"}
         assert first["text"]["text"] == (
             "*<https://shop.example/view?item=100|Classic &lt;White&gt;>*\n100% Cotton &amp; more"
         )
@@ -215,6 +216,14 @@ class TestSlack:
         assert shop["elements"][0]["text"]["text"] == "Shop Now"
         assert second["text"]["text"] == "*Classic Blue*"
         assert more["elements"][0]["value"] == "more"
+
+    @pytest.mark.parametrize(("entries", "lines"), [(25, 24), (26, 0), (50, 0)])
+    def test_long_list(self, entries: int, lines: int) -> None:
+        """Entries stand apart as long as that leaves room for all of them."""
+        inner = {"template_type": "list", "elements": [{"title": "Entry"}] * entries}
+        blocks = shown(SLACK, {"type": "template", "payload": inner})["blocks"]
+
+        assert len(blocks) == entries + lines
 
     def test_table(self) -> None:
         """A table is a table: its header emphasised, its columns to their sides, no cell empty."""
