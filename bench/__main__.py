@@ -17,6 +17,7 @@ from typing import Any
 from bench.end_to_end import measure_slack, measure_teams
 from bench.load import measure_accept, measure_backlog, measure_lateness
 from bench.measure import Row, markdown, plain
+from bench.messages import measure_messages
 from bench.mirror import measure_mirror
 from bench.paced import measure_lanes, measure_slack_ceiling, measure_teams_limits
 from bench.resolving import measure_appless_teams, measure_cold_slack, measure_cold_teams, measure_warm
@@ -27,6 +28,7 @@ Measurement = Callable[[bool], Coroutine[Any, Any, list[Row]]]
 MEASUREMENTS: Mapping[str, Measurement] = {
     "teams": measure_teams,
     "slack": measure_slack,
+    "messages": measure_messages,
     "teams-limits": measure_teams_limits,
     "slack-ceiling": measure_slack_ceiling,
     "accept": measure_accept,

@@ -69,9 +69,9 @@ class Child:
         self._answers.put_nowait(None)
 
     def cpu_seconds(self) -> float:
-        """User and system time of the process, all threads."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        """User and system time of the process, all threads, and of its children, those that have ended included."""
+        children = " ".join(task.read_text() for task in Path(f"/proc/{self.pid}/task").glob("*/children")).split()
+        return (_ticks(self.pid) + sum(map(_ticks, map(int, children)))) / _TICKS
 
     def resident_bytes(self) -> int:
         """Resident memory now."""
@@ -102,6 +102,15 @@ class Child:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_SECONDS):
                 await self._process.wait()
+
+
+def _ticks(pid: int) -> int:
+    """User and system time of a process and of its children that have ended; 0 of one that has just ended itself."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return sum(map(int, fields[11:15]))
 
 
 @asynccontextmanager

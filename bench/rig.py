@@ -20,6 +20,8 @@ import jwt
 from bench.processes import Child, Json, running
 
 TEXT = "The canteen is closed today. A cold lunch is served on the third floor."
+PLAIN: Json = {"type": "text", "val": TEXT}
+V1, V2 = "notify", "notifyV2"
 SECRET = "the shared secret of the backend in the benchmark"
 ENCRYPTION_KEY = "an encryption key of the benchmark, long enough"
 UNPACED: Json = {
@@ -137,16 +139,16 @@ class Herald:
     tokens: dict[int, str] = field(default_factory=dict)
 
     async def accept(
-        self, channel: str, identities: Sequence[str], *, bot: int = 1, message: Json | None = None
+        self, channel: str, identities: Sequence[str | Json], *, bot: int = 1, message: Json = PLAIN, call: str = V1
     ) -> str:
-        """The send call, of a plain text unless another message is given; returns the request's id."""
+        """The send call; returns the request's id."""
         body = {
             "channel": channel,
             "userIdentityType": "resolve",
-            "message": message or {"type": "text", "val": TEXT},
+            "message": message,
             "identities": list(identities),
         }
-        path = f"{self.url}/api/public/bot/{bot_id(bot)}/notify"
+        path = f"{self.url}/api/public/bot/{bot_id(bot)}/{call}"
         async with self.http.post(path, json=body, headers={"auth": self._token(bot)}) as answer:
             said = await answer.json()
             assert answer.status == 200, said

@@ -24,6 +24,8 @@ Payload = Mapping[str, Any]
 
 TEAMS_MAX_BYTES: Final = 80 * 1024  # documented ceiling about 100 KB in UTF-16; the rest is for what the wire adds
 SLACK_FALLBACK: Final = templates.UNSAID
+_PICTURE: Final = "data:image/"
+_PICTURE_IN_JSON: Final = f'"{_PICTURE}'.encode()  # where it is missing there is none, and nothing has to be walked
 
 # Compared without case, because the Teams connector reads names without case.
 TEAMS_RESERVED: Final = frozenset({"from", "recipient", "conversation", "serviceurl", "channelid", "id"})
@@ -92,7 +94,9 @@ def native(channel: ChannelName, payload: Payload, field: str) -> Rendered | Unf
 
 def utf16_bytes(payload: Payload) -> int:
     """The size that Teams counts: the serialised activity in UTF-16, embedded pictures left out."""
-    return len(orjson.dumps(payload).decode().encode("utf-16-le")) - sum(2 * size for size in _picture_sizes(payload))
+    raw = orjson.dumps(payload)
+    size = 2 * len(raw) if raw.isascii() else len(raw.decode().encode("utf-16-le"))
+    return size - 2 * sum(_picture_sizes(payload)) if _PICTURE_IN_JSON in raw else size
 
 
 def sizes(channel: ChannelName, payload: Payload) -> dict[str, int]:
@@ -256,7 +260,7 @@ def _teams_size(payload: Payload, field: str) -> Iterator[Problem]:
 def _picture_sizes(value: object) -> Iterator[int]:
     """How many characters embedded pictures take; Teams does not count base64 pictures."""
     if isinstance(value, str):
-        if value.startswith("data:image/"):
+        if value.startswith(_PICTURE):
             yield len(value)
     elif isinstance(value, Mapping):
         for child in value.values():

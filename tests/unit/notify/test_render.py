@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -27,13 +27,20 @@ from notify.slack_text import escape
 
 TEAMS, SLACK = ChannelName.MSTEAMS, ChannelName.SLACK
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
-JSON = st.recursive(
+LEAF = (
     st.none()
     | st.booleans()
     | st.integers(-(2**63), 2**64 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
-    | TEXT,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    | TEXT
+)
+JSON = st.recursive(
+    LEAF, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4), max_leaves=12
+)
+PICTURE = st.builds("{}data:image/{}".format, st.sampled_from(["", "", " ", '"', "\\", '\\"']), TEXT)  # or nearly one
+JSON_WITH_PICTURES = st.recursive(
+    LEAF | PICTURE,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT | PICTURE, inner, max_size=4),
     max_leaves=12,
 )
 FIELDS = [
@@ -62,6 +69,15 @@ def problems(channel: ChannelName, payload: Mapping[str, Any]) -> list[str]:
     found = render.native(channel, payload, "message.val")
     assert isinstance(found, Unfit), found
     return [problem.field for problem in found.problems]
+
+
+def pictures_in(value: object) -> Iterator[str]:
+    """Every embedded picture, wherever it stands as a value."""
+    if isinstance(value, str) and value.startswith("data:image/"):
+        yield value
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for each in inner:
+        yield from pictures_in(each)
 
 
 class TestText:
@@ -174,6 +190,13 @@ class TestNative:
 
         assert utf16_bytes(native(TEAMS, {"attachments": [card]})) < 1000
         assert problems(TEAMS, {"attachments": [card | {"name": "n" * TEAMS_MAX_BYTES}]}) == ["message.val"]
+
+    @given(st.dictionaries(TEXT | PICTURE, JSON_WITH_PICTURES, max_size=4))
+    def test_size_by_definition(self, payload: dict[str, Any]) -> None:
+        """The size is that of the JSON text in UTF-16, less two bytes for each character of a picture."""
+        written = orjson.dumps(payload).decode().encode("utf-16-le")
+
+        assert len(written) - 2 * len("".join(pictures_in(payload))) == utf16_bytes(payload)
 
 
 class TestSlackFallback:
