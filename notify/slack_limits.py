@@ -105,7 +105,7 @@ def _blocks(blocks: object, field: str) -> Iterator[Found]:
     yield from _too_many(blocks, MAX_BLOCKS, field)
     for index, block in enumerate(_items(blocks)[:MAX_BLOCKS]):
         at = f"{field}[{index}]"
-        if isinstance(block, Mapping) and isinstance(block.get("type"), str):
+        if isinstance(block, dict) and isinstance(block.get("type"), str):
             yield from _block(block, at)
         else:
             yield at, "must be an object with a type"
@@ -115,8 +115,9 @@ def _block(block: Mapping[str, Any], at: str) -> Iterator[Found]:
     kind = block["type"]
     yield from _too_long(block.get("block_id"), MAX_BLOCK_ID, f"{at}.block_id")
     for path, most in BLOCK_LISTS.get(kind, {}).items():
-        for where, value in _at(block, path, at):
-            yield from _too_many(value, most, where)
+        if path[0] in block:
+            for where, value in _at(block, path, at):
+                yield from _too_many(value, most, where)
     yield from _texts(block, BLOCK_TEXTS.get(kind, {}), at)
     if kind in ELEMENTS:
         for where, element in _at(block, ELEMENTS[kind], at):
@@ -124,33 +125,37 @@ def _block(block: Mapping[str, Any], at: str) -> Iterator[Found]:
 
 
 def _element(element: object, at: str) -> Iterator[Found]:
-    if not isinstance(element, Mapping):
+    if not isinstance(element, dict):
         return
     kind = element.get("type")
     most = FEWER_OPTIONS.get(kind, MAX_OPTIONS) if isinstance(kind, str) else MAX_OPTIONS
     for path in (("options",), ("option_groups",), ("option_groups", "[]", "options")):
-        for where, value in _at(element, path, at):
-            yield from _too_many(value, most, where)
+        if path[0] in element:
+            for where, value in _at(element, path, at):
+                yield from _too_many(value, most, where)
     yield from _texts(element, ELEMENT_TEXTS, at)
 
 
 def _texts(value: object, limits: Mapping[Path, int], at: str) -> Iterator[Found]:
+    if not isinstance(value, dict):
+        return
     for path, most in limits.items():
-        for where, said in _at(value, path, at):
-            yield from _too_long(said, most, where)
+        if path[0] in value:  # most are not: no element says everything that elements can
+            for where, said in _at(value, path, at):
+                yield from _too_long(said, most, where)
 
 
 def _together(blocks: list[Any], field: str) -> Iterator[Found]:
     """What all blocks of one type may say together."""
     for kind, most in TOGETHER.items():
-        said = sum(_characters(block) for block in blocks if isinstance(block, Mapping) and block.get("type") == kind)
+        said = sum(_characters(block) for block in blocks if isinstance(block, dict) and block.get("type") == kind)
         if said > most:
             yield field, f"has too much in its {kind} blocks for Slack: at most {most} characters, {said} given"
 
 
 def _characters(value: object) -> int:
     """The characters of every text in a block."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         own = len(value["text"]) if isinstance(value.get("text"), str) else 0
         return own + sum(_characters(child) for child in value.values())
     return sum(map(_characters, value)) if isinstance(value, list) else 0
@@ -163,7 +168,7 @@ def _at(value: object, path: Path, field: str) -> Iterator[tuple[str, object]]:
     elif path[0] == "[]":
         for index, item in enumerate(_items(value)):
             yield from _at(item, path[1:], f"{field}[{index}]")
-    elif isinstance(value, Mapping) and path[0] in value:
+    elif isinstance(value, dict) and path[0] in value:
         yield from _at(value[path[0]], path[1:], f"{field}.{path[0]}")
 
 
