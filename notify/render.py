@@ -23,7 +23,8 @@ from notify.slack_text import escape
 Payload = Mapping[str, Any]
 
 TEAMS_MAX_BYTES: Final = 80 * 1024  # documented ceiling about 100 KB in UTF-16; the rest is for what the wire adds
-SLACK_FALLBACK: Final = templates.UNSAID
+FALLBACK: Final = templates.UNSAID
+TEAMS_SUMMARY_MOST: Final = 200  # characters; nothing documents how much of a summary a notification shows
 _PICTURE: Final = "data:image/"
 _PICTURE_IN_JSON: Final = f'"{_PICTURE}'.encode()  # where it is missing there is none, and nothing has to be walked
 
@@ -189,7 +190,25 @@ def _teams_problems(payload: Payload, field: str) -> Iterator[Problem]:
 
 
 def _as_message(payload: Payload) -> dict[str, Any]:
-    return {"type": "message", **payload}
+    """A card without words of its own beside it is announced by its first ones: a notification would say "Card"."""
+    message = {"type": "message", **payload}
+    if _said(payload.get("text")).strip() or any(name.lower() == "summary" for name in payload):
+        return message
+    words = next(_words_of(payload.get("attachments")), FALLBACK)
+    return message | {"summary": words if len(words) <= TEAMS_SUMMARY_MOST else FALLBACK}
+
+
+def _words_of(value: object) -> Iterator[str]:
+    """The texts of a card, in the order in which they are read."""
+    if isinstance(value, dict):
+        said = _said(value.get("title")) or _said(value.get("text"))
+        if said.strip() and value.get("type", "TextBlock") == "TextBlock":
+            yield said
+        for child in value.values():
+            yield from _words_of(child)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _words_of(child)
 
 
 def _is_attachment(item: object) -> bool:
@@ -223,13 +242,13 @@ def _with_fallback(payload: Payload) -> dict[str, Any]:
     if payload.get("blocks"):
         return complete | {"text": _first_text(attachments)}
     return complete | {
-        "attachments": [{"fallback": _said(item.get("text")) or SLACK_FALLBACK, **item} for item in attachments]
+        "attachments": [{"fallback": _said(item.get("text")) or FALLBACK, **item} for item in attachments]
     }
 
 
 def _first_text(attachments: list[dict[str, Any]]) -> str:
-    said = next((_said(item.get("text")) for item in attachments if _said(item.get("text"))), SLACK_FALLBACK)
-    return said if len(said) <= MAX_TEXT else SLACK_FALLBACK
+    said = next((_said(item.get("text")) for item in attachments if _said(item.get("text"))), FALLBACK)
+    return said if len(said) <= MAX_TEXT else FALLBACK
 
 
 def _said(value: object) -> str:

@@ -6,6 +6,7 @@ moment that is added there is visited here, and one that is never reached fails.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,17 @@ from simulator.teams.apps import DEFAULT_MULTI_TENANT_APP_ID
 from simulator.teams.people import tenant_id
 from storage.failpoints import POINTS
 from tests.crash.child import Servers
-from tests.crash.judge import IN_FLIGHT, Scene, blind_bot, hear_from_teams, mixed_people, one_bot, unconfirmed, verdict
+from tests.crash.judge import (
+    IN_FLIGHT,
+    TEXT,
+    Scene,
+    blind_bot,
+    hear_from_teams,
+    mixed_people,
+    one_bot,
+    unconfirmed,
+    verdict,
+)
 from tests.harness.herald import CATALOG_APP_ID, Herald, bot, slack_oauth, teams_side
 from tests.harness.oracle import outcomes
 from tests.harness.platforms import CHANNELS, MSTEAMS, SLACK, Platforms, simulated
@@ -231,6 +242,28 @@ class TestResend:
         assert reachable == set(boxes)
         assert {each for each in reachable if boxes.count(each) > 1} <= doubtful
         assert 2 >= max(boxes.count(each) for each in reachable)
+
+
+class TestPersonal:
+    async def test_scripts(self, scene: Scene) -> None:
+        """X10: killed with scripts rendered and sent, everybody gets what was stored for them, and nobody two."""
+        people = mixed_people(scene.platforms)
+        await scene.prepare(people)
+        script = {"type": "script", "val": f"koreDebugger.log(Math.random()); print('{TEXT}')"}
+        dying = scene.start("wire.answered:6")
+        request = await scene.post(await dying.listening(), people.identities, message=script)
+        await dying.killed()
+        doubtful = await scene.in_doubt()
+        before = await scene.query("SELECT id, notes FROM deliveries WHERE payload IS NOT NULL")
+
+        record = await scene.finish(request, people.identities)
+
+        logged = {entry["_id"]: entry["details"].get("scriptLog") for entry in record["statusLogs"]}
+        assert len(before) >= 6
+        assert {row["id"]: json.loads(row["notes"])["log"] for row in before} == {
+            row["id"]: logged[row["id"]] for row in before
+        }
+        assert [] == await verdict(scene, record, people.identities, doubtful=doubtful)
 
 
 class TestWithoutScopes:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from adapters.base import ChannelName
 from notify import render
 from notify.render import (
-    SLACK_FALLBACK,
+    FALLBACK,
     SLACK_RESERVED,
     TEAMS_MAX_BYTES,
     TEAMS_RESERVED,
@@ -62,6 +62,11 @@ def native(channel: ChannelName, payload: Mapping[str, Any]) -> Payload:
     found = render.native(channel, payload, "message.val")
     assert isinstance(found, Rendered), found
     return found.payload
+
+
+def card(content: dict[str, Any]) -> dict[str, Any]:
+    """An attachment."""
+    return {"contentType": "application/vnd.microsoft.card.adaptive", "content": content}
 
 
 def problems(channel: ChannelName, payload: Mapping[str, Any]) -> list[str]:
@@ -145,6 +150,22 @@ class TestNative:
         """Addressing, authorisation, our own mark and the place where it is looked for are ours on Slack."""
         assert problems(SLACK, {"text": "hi", name: "x"}) == [f"message.val.{name}"]
 
+    @pytest.mark.parametrize(
+        ("content", "beside", "summary"),
+        [
+            ({"body": [{"type": "TextBlock", "text": "Your badge is ready"}]}, {}, "Your badge is ready"),
+            ({"body": [{"type": "Image", "altText": "x"}]}, {}, FALLBACK),
+            ({"body": [{"type": "TextBlock", "text": "x" * 201}]}, {}, FALLBACK),
+            ({"title": "Lunch?", "text": "Today"}, {}, "Lunch?"),
+            ({}, {"summary": "Badge"}, "Badge"),
+            ({}, {"text": "Hi"}, None),
+        ],
+        ids=["first-words", "no-words", "too-many-words", "hero-card", "own", "text-beside"],
+    )
+    def test_announced_on_teams(self, content: dict[str, Any], beside: dict[str, Any], summary: str | None) -> None:
+        """A card is announced by words: its summary, the text beside it, or its own first ones."""
+        assert native(TEAMS, {"attachments": [card(content)], **beside}).get("summary") == summary
+
     def test_teams_message(self) -> None:
         """A Teams payload becomes a message and is otherwise left alone."""
         card = {"contentType": "application/vnd.microsoft.card.adaptive", "content": {"type": "AdaptiveCard"}}
@@ -207,13 +228,13 @@ class TestSlackFallback:
         payload = native(SLACK, {"attachments": [attachment, {"color": "#fff"}, {"fallback": "mine", "text": "x"}]})
 
         assert "text" not in payload
-        assert [item["fallback"] for item in payload["attachments"]] == [attachment["text"], SLACK_FALLBACK, "mine"]
+        assert [item["fallback"] for item in payload["attachments"]] == [attachment["text"], FALLBACK, "mine"]
 
     def test_blocks(self) -> None:
         """Blocks without a text get one for notifications: the first attachment's, else a fixed sentence."""
         blocks = [{"type": "section", "text": {"type": "mrkdwn", "text": "*hi*"}}]
 
-        assert native(SLACK, {"blocks": blocks})["text"] == SLACK_FALLBACK
+        assert native(SLACK, {"blocks": blocks})["text"] == FALLBACK
         assert native(SLACK, {"blocks": blocks, "attachments": [{"text": "a"}]})["text"] == "a"
         assert native(SLACK, {"blocks": blocks, "text": "mine"})["text"] == "mine"
 
