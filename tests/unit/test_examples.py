@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -16,20 +17,22 @@ import pytest
 
 from adapters.base import BotId, ChannelName
 from console.commands.parameters import read_parameters
-from notify import wire, wire_v2
-from notify.body import Bot
+from notify import wire, wire_preview, wire_v2
+from notify.body import Bot, Problems
 from notify.findings import findings
 from notify.message import Kind, Message
 from notify.personal import Personal, Ready, Writer, printed
 from notify.records import LogEntry, RequestRecord, RequestStatus
 from notify.script.context import Recipient, context
 from notify.script.pool import ScriptPool
-from notify.script.results import Result
+from notify.script.results import Printed, Result
 from notify.wire import Call
 from tests.contract.face import BOT, Face, RequestsInMemory, running
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 REQUESTS = sorted(EXAMPLES.glob("requests/*.json"))
+GUIDE = (EXAMPLES.parent / "docs" / "messages.md").read_text(encoding="utf-8")
+SAID = re.findall(r"^say (\w+) <<'END'\n(.*?)^END$", GUIDE, re.MULTILINE | re.DOTALL)
 SCRIPTS = sorted(EXAMPLES.glob("scripts/*.js"))
 
 
@@ -132,6 +135,33 @@ async def outputs(source: str, contexts: Sequence[Mapping[str, Any]]) -> list[Re
         return await pool.begin(source).render(contexts)
     finally:
         await pool.close()
+
+
+@pytest.mark.parametrize(("route", "raw"), SAID, ids=map(str, range(len(SAID))))
+def test_guide(route: str, raw: str) -> None:
+    """Every call in the guide is accepted as it stands."""
+    bot = Bot(BotId("st-1"), frozenset(ChannelName))
+    found: Call | Problems | wire_preview.Calls
+    match route:
+        case "preview":
+            found = wire_preview.parse(raw.encode(), bot)
+        case "notifyV2":
+            found = wire_v2.parse(raw.encode(), bot)
+        case _:
+            found = wire.parse(raw.encode(), bot)
+
+    assert not isinstance(found, tuple), found
+
+
+def test_script_of_the_guide() -> None:
+    """The script in the guide prints what the guide says."""
+    [source] = re.findall(r"^```js\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
+    people = [Recipient("a@x.example", "resolve", "Ada Park", parameters={"days": days}) for days in ("0", "9")]
+
+    none, nine = asyncio.run(outputs(source, [context("Bot", "st-1", "slack", person) for person in people]))
+
+    assert none == Printed("Dear Ada, you have taken all your leave.", ("a@x.example: 0",))
+    assert nine == Printed('{"text":"Dear Ada, you have 9 days of leave left."}', ("a@x.example: 9",))
 
 
 def test_every_request_is_described() -> None:
