@@ -120,6 +120,10 @@ class Caller:
         extra = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         return Record.parse(await self._call("POST", self._root, json=body, headers=self._headers | extra))
 
+    async def notify_each(self, body: Mapping[str, Any]) -> Record:
+        """Post one request with a word for each person."""
+        return Record.parse(await self._call("POST", f"{self._bot}/notifyV2", json=body, headers=self._headers))
+
     async def rehearse(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """What posting this request would come to."""
         return await self._call("POST", f"{self._root}?dryRun=true", json=body, headers=self._headers)
