@@ -16,6 +16,7 @@ from console.commands.token import token_for
 from console.commands.tools import Decorated, Tools, Trouble, choose_bot
 
 TIMEOUT = aiohttp.ClientTimeout(total=30, connect=10)
+RENDERING = aiohttp.ClientTimeout(total=120, connect=10)  # a thousand people's scripts may take a minute
 MOST_WAITS = 10  # how often one call waits out a 429 before it gives up
 
 
@@ -126,7 +127,8 @@ class Caller:
 
     async def rehearse(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """What posting this request would come to."""
-        return await self._call("POST", f"{self._root}?dryRun=true", json=body, headers=self._headers)
+        url = f"{self._root}?dryRun=true"
+        return await self._call("POST", url, json=body, headers=self._headers, timeout=RENDERING)
 
     async def preview(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """The message of this request as each person would get it."""
