@@ -22,8 +22,8 @@ class Refused(Exception):
 
 
 def send(body: dict[str, Any]) -> str:
-    """Send one request and return its id."""
-    return str(_call("POST", "notify", body)["_id"])
+    """Send one request of either version and return its id."""
+    return str(_call("POST", "notifyV2" if is_v2(body) else "notify", body)["_id"])
 
 
 def follow(request_id: str, *, every_seconds: float = 1.0) -> dict[str, Any]:
@@ -37,6 +37,19 @@ def report(record: dict[str, Any]) -> str:
     """One line for each person."""
     lines = [f"{entry['status']:8}{entry['originalId']}  {entry['comments']}" for entry in record["statusLogs"]]
     return "\n".join([f"{record['_id']}  {record['status']}", *lines])
+
+
+def is_v2(body: dict[str, Any]) -> bool:
+    """Whether a body belongs to notifyV2: there the people are objects."""
+    return isinstance(body["identities"][0], dict)
+
+
+def addressed(body: dict[str, Any], emails: list[str]) -> dict[str, Any]:
+    """The same request for other people, who keep what the file says of them."""
+    if not is_v2(body):
+        return {**body, "identities": emails}
+    known = {person["email"]: person for person in body["identities"]}
+    return {**body, "identities": [known.get(email, {"email": email}) for email in emails]}
 
 
 def _call(method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -60,7 +73,7 @@ def _call(method: str, path: str, body: dict[str, Any] | None = None) -> dict[st
 def main(file: str, *emails: str) -> int:
     """Send the request of a file, to the people named instead of its own; 0 when everybody got it."""
     body = json.loads(Path(file).read_text(encoding="utf-8"))
-    record = follow(send(body | ({"identities": list(emails)} if emails else {})))
+    record = follow(send(addressed(body, list(emails)) if emails else body))
     print(report(record))
     return 0 if record["status"] == "SUCCESS" else 1
 

@@ -16,6 +16,7 @@ from console.commands.token import token_for
 from console.commands.tools import Decorated, Tools, Trouble, choose_bot
 
 TIMEOUT = aiohttp.ClientTimeout(total=30, connect=10)
+RENDERING = aiohttp.ClientTimeout(total=120, connect=10)  # a thousand people's scripts may take a minute
 MOST_WAITS = 10  # how often one call waits out a 429 before it gives up
 
 
@@ -91,6 +92,11 @@ def as_text(value: object) -> str:
     return "" if value is None else "".join(char if char.isprintable() else " " for char in str(value))
 
 
+def as_texts(value: object) -> list[str]:
+    """A server's list of texts, each for a terminal."""
+    return [as_text(each) for each in value] if isinstance(value, list) else []
+
+
 def as_object(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
@@ -100,7 +106,8 @@ class Caller:
 
     def __init__(self, session: aiohttp.ClientSession, url: str, bot: str, token: str) -> None:
         self._session = session
-        self._root = f"{url.rstrip('/')}/api/public/bot/{quote(bot, safe='')}/notify"
+        self._bot = f"{url.rstrip('/')}/api/public/bot/{quote(bot, safe='')}"
+        self._root = f"{self._bot}/notify"
         self._headers = {"auth": token}
 
     @classmethod
@@ -114,9 +121,18 @@ class Caller:
         extra = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         return Record.parse(await self._call("POST", self._root, json=body, headers=self._headers | extra))
 
+    async def notify_each(self, body: Mapping[str, Any]) -> Record:
+        """Post one request with a word for each person."""
+        return Record.parse(await self._call("POST", f"{self._bot}/notifyV2", json=body, headers=self._headers))
+
     async def rehearse(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """What posting this request would come to."""
-        return await self._call("POST", f"{self._root}?dryRun=true", json=body, headers=self._headers)
+        url = f"{self._root}?dryRun=true"
+        return await self._call("POST", url, json=body, headers=self._headers, timeout=RENDERING)
+
+    async def preview(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The message of this request as each person would get it."""
+        return await self._call("POST", f"{self._bot}/preview", json=body, headers=self._headers)
 
     async def status(self, request_id: str) -> Record:
         """Ask how far a request is."""
@@ -183,7 +199,7 @@ def _answer(status: int, raw: bytes) -> Mapping[str, Any]:
     raise Trouble("\n".join([f"The server refused ({status}):", *(f"  - {line}" for line in lines if line)]))
 
 
-# ── options that both `send` and `status` have ──────────────────────────────────────────────────────────────
+# ── options that `send`, `preview` and `status` have ──────────────────────────────────────────────────────────────
 @dataclass(frozen=True, slots=True)
 class Access:
     """Where to call, for which bot, with which token."""

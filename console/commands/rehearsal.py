@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from console.commands.api import as_object, as_text
+from console.commands.api import as_object, as_text, as_texts
 
 READY = ("reachable", "will_be_installed")
 EXIT_CODE_HELP = "With --dry-run: 0 nobody is known to be unreachable, 1 somebody is, 2 everybody is."
@@ -26,10 +26,12 @@ def show_rehearsal(record: Mapping[str, Any], console: Console) -> None:
         outcome = as_text(details.get("outcome"))
         style = "green" if outcome in READY else "red" if outcome == "unreachable" else "yellow"
         stands = Text(outcome, style=style).append("".join(f"\n{word}" for word in _words(details, "reason")))
-        todo = Text(": ".join(_words(details, "who", "remedy")))
-        table.add_row(Text(as_text(log.get("originalId"))), stands, todo)
+        todo = [": ".join(_words(details, "who", "remedy")), *as_texts(details.get("warnings"))]
+        table.add_row(Text(as_text(log.get("originalId"))), stands, Text("\n".join(line for line in todo if line)))
     console.print(table)
     details = as_object(record.get("details"))
+    for warning in as_texts(details.get("warnings")):
+        console.print(Text(f"warning: {warning}", style="yellow"))
     counts = ", ".join(f"{count} {outcome}" for outcome, count in as_object(details.get("outcomes")).items())
     console.print(Text(f"DRY RUN, nothing was sent: {as_text(counts)}; {_time(details)}"))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tests.contract import samples
-from tests.harness.herald import Herald, Json, text_body
+from tests.harness.herald import Herald, Json, text_body, v2_body
 from tests.harness.oracle import outcomes, person_of, reasons, text_of
 from tests.harness.platforms import CHANNELS, MSTEAMS, SLACK, Platforms
 
@@ -251,6 +251,30 @@ class TestRehearsed:
         assert [each["payload"]["text"] for each in answer["previews"]] == [
             f"Hi John message is from {channel} channel" for channel in CHANNELS
         ]
+
+
+class TestVersion2:
+    async def test_c59_script(self, herald: Herald, platforms: Platforms) -> None:
+        """C-59: a script in version 2 is that of version 1, and its source is no template."""
+        [ann] = platforms.emails(1)
+        content = {"type": "script", "value": "print('<https://x.example|Hi> {name}')"}
+        people = [{"email": ann, "parameters": {"name": "Ann"}}]
+
+        body = v2_body(SLACK, content, people, options={"format": "markup"})
+        await herald.final(await herald.accept(body, "notifyV2"))
+
+        [message] = await platforms.messages(SLACK)
+        assert text_of(message) == "<https://x.example|Hi> {name}"
+
+    async def test_c59_payload(self, herald: Herald, platforms: Platforms) -> None:
+        """C-59: an object as a script is the payload, and its placeholders are filled."""
+        [ann] = platforms.emails(1)
+        people = [{"email": ann, "parameters": {"name": "Ann"}}]
+        content = {"type": "script", "value": {"text": "Hi {name}"}}
+
+        await herald.final(await herald.accept(v2_body(MSTEAMS, content, people), "notifyV2"))
+
+        assert [text_of(each) for each in await platforms.messages(MSTEAMS)] == ["Hi Ann"]
 
 
 class TestStored:

@@ -5,22 +5,35 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from adapters.base import BotId, ChannelName
-from notify.body import Bot
+from console.commands.parameters import read_parameters
+from notify import wire, wire_preview, wire_v2
+from notify.body import Bot, Problems
+from notify.findings import findings
+from notify.message import Kind, Message
+from notify.personal import Personal, Ready, Writer, printed
 from notify.records import LogEntry, RequestRecord, RequestStatus
-from notify.wire import Call, parse
+from notify.script.context import Recipient, context
+from notify.script.pool import ScriptPool
+from notify.script.results import Printed, Result
+from notify.wire import Call
 from tests.contract.face import BOT, Face, RequestsInMemory, running
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 REQUESTS = sorted(EXAMPLES.glob("requests/*.json"))
+GUIDE = (EXAMPLES.parent / "docs" / "messages.md").read_text(encoding="utf-8")
+SAID = re.findall(r"^say (\w+) <<'END'\n(.*?)^END$", GUIDE, re.MULTILINE | re.DOTALL)
+SCRIPTS = sorted(EXAMPLES.glob("scripts/*.js"))
 
 
 class DeliveredAtOnce(RequestsInMemory):
@@ -56,13 +69,99 @@ async def run(face: Face, *command: str) -> tuple[int, str]:
     return process.returncode or 0, said.decode()
 
 
+def call_of(path: Path) -> Call:
+    """What Herald makes of a request file: v2 where the people are objects."""
+    raw = path.read_bytes()
+    parse = wire_v2.parse if isinstance(json.loads(raw)["identities"][0], dict) else wire.parse
+    call = parse(raw, Bot(BotId("st-1"), frozenset(ChannelName)))
+    assert isinstance(call, Call), call
+    return call
+
+
 @pytest.mark.parametrize("path", REQUESTS, ids=lambda path: path.stem)
 def test_every_request_is_accepted(path: Path) -> None:
-    """Each request file is a body that Herald accepts, on the channel in its name where it names one."""
-    call = parse(path.read_bytes(), Bot(BotId("st-1"), frozenset(ChannelName)))
+    """Each request file is a body that Herald accepts, on the channel in its name."""
+    assert path.stem.endswith({"msteams": "teams", "slack": "slack"}[call_of(path).channel])
 
-    assert isinstance(call, Call), call
-    assert path.stem.endswith({"msteams": "teams", "slack": "slack"}[call.channel])
+
+@pytest.mark.parametrize("path", REQUESTS, ids=lambda path: path.stem)
+def test_every_request_is_well_formed(path: Path) -> None:
+    """Nothing is probably wrong with any of them, and no placeholder is without a value."""
+    call = call_of(path)
+    for entry in call.entries:
+        message = entry.message or call.message
+        if message.kind is Kind.SCRIPT:
+            continue
+        ready = written(call, message, entry.values)
+
+        assert isinstance(ready, Ready)
+        assert (ready.notes.warnings, findings(call.channel, ready.payload)) == ((), ())
+
+
+def written(call: Call, message: Message, values: Mapping[str, str]) -> Personal:
+    """A message for one person."""
+    if message.kind is Kind.NATIVE and isinstance(message.body, Mapping):
+        return Ready(message.body)
+    return Writer(call.channel, message).write(values)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_every_script_is_a_request(path: Path) -> None:
+    """A ready request holds each script as it stands."""
+    source = path.read_text(encoding="utf-8")
+
+    assert source in [json.loads(file.read_bytes()).get("content", {}).get("value") for file in REQUESTS]
+
+
+@pytest.mark.parametrize("channel", ChannelName)
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_every_script_runs(path: Path, channel: ChannelName) -> None:
+    """A script prints a message that the channel takes, for each person of its table."""
+    people = read_parameters((EXAMPLES / f"{path.stem}.csv").read_bytes(), "resolve")
+    recipients = [Recipient(email, "resolve", "Ada Park", parameters=its) for email, its in people.items()]
+    contexts = [context("Bot", "st-1", channel, recipient) for recipient in recipients]
+
+    for result in asyncio.run(outputs(path.read_text(encoding="utf-8"), contexts)):
+        ready = printed(channel, result, markup=False)
+        assert isinstance(ready, Ready), ready
+        assert "Dear Ada, " in json.dumps(ready.payload)
+        assert findings(channel, ready.payload) == ()
+
+
+async def outputs(source: str, contexts: Sequence[Mapping[str, Any]]) -> list[Result]:
+    """What a script prints in the sandbox."""
+    pool = ScriptPool()
+    try:
+        return await pool.begin(source).render(contexts)
+    finally:
+        await pool.close()
+
+
+@pytest.mark.parametrize(("route", "raw"), SAID, ids=map(str, range(len(SAID))))
+def test_guide(route: str, raw: str) -> None:
+    """Every call in the guide is accepted as it stands."""
+    bot = Bot(BotId("st-1"), frozenset(ChannelName))
+    found: Call | Problems | wire_preview.Calls
+    match route:
+        case "preview":
+            found = wire_preview.parse(raw.encode(), bot)
+        case "notifyV2":
+            found = wire_v2.parse(raw.encode(), bot)
+        case _:
+            found = wire.parse(raw.encode(), bot)
+
+    assert not isinstance(found, tuple), found
+
+
+def test_script_of_the_guide() -> None:
+    """The script in the guide prints what the guide says."""
+    [source] = re.findall(r"^```js\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
+    people = [Recipient("a@x.example", "resolve", "Ada Park", parameters={"days": days}) for days in ("0", "9")]
+
+    none, nine = asyncio.run(outputs(source, [context("Bot", "st-1", "slack", person) for person in people]))
+
+    assert none == Printed("Dear Ada, you have taken all your leave.", ("a@x.example: 0",))
+    assert nine == Printed('{"text":"Dear Ada, you have 9 days of leave left."}', ("a@x.example: 9",))
 
 
 def test_every_request_is_described() -> None:
@@ -83,6 +182,16 @@ class TestPrograms:
         assert said.splitlines()[0].endswith("  SUCCESS")
         assert said.splitlines()[1] == "SUCCESS x@example.com  Notification has been sent successfully"
 
+    async def test_v2(self, face: Face) -> None:
+        """A request for people with values of their own goes to notifyV2, and they keep them."""
+        file = str(EXAMPLES / "requests" / "payslip_slack.json")
+
+        code, _ = await run(face, sys.executable, str(EXAMPLES / "herald_client.py"), file, "ben.osei@example.com")
+
+        assert code == 0
+        [submission] = face.requests.submissions
+        assert (submission.route, submission.entries[0].values["first_name"]) == ("v2", "Ben")
+
     async def test_two_channels(self, face: Face) -> None:
         """The password example sends one request for each channel."""
         code, said = await run(face, sys.executable, str(EXAMPLES / "password_expiry.py"))
@@ -93,15 +202,18 @@ class TestPrograms:
     @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")
     async def test_curl(self, face: Face) -> None:
         """The same goes with curl alone."""
-        code, said = await run(face, str(EXAMPLES / "send.sh"), str(REQUESTS[0]))
+        v2 = EXAMPLES / "requests" / "payslip_slack.json"
+        for arguments in ((str(REQUESTS[0]),), (str(v2), "notifyV2")):
+            code, said = await run(face, str(EXAMPLES / "send.sh"), *arguments)
 
-        assert code == 0
-        assert json.loads(said)["status"] == "IN_PROGRESS"
+            assert code == 0, said
+            assert json.loads(said)["status"] == "IN_PROGRESS"
 
     async def test_refused(self, face: Face, tmp_path: Path) -> None:
         """A refused call ends with everything that is to be mended."""
         wrong = tmp_path / "wrong.json"
-        wrong.write_text(REQUESTS[0].read_text(encoding="utf-8").replace('"slack"', '"fax"'), encoding="utf-8")
+        right = EXAMPLES / "requests" / "reminder_slack.json"
+        wrong.write_text(right.read_text(encoding="utf-8").replace('"slack"', '"fax"'), encoding="utf-8")
 
         code, said = await run(face, sys.executable, str(EXAMPLES / "herald_client.py"), str(wrong))
 

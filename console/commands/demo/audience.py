@@ -24,6 +24,15 @@ class Invited:
     reason: str = ""
     """Why it must fail; empty when it must arrive."""
 
+    @property
+    def first_name(self) -> str:
+        """As the address says it."""
+        return (self.mailbox or self.identity).partition(".")[0].capitalize()
+
+    def reads(self, text: str) -> str:
+        """What this person must find in the mailbox."""
+        return text.replace("{first_name}", self.first_name)
+
 
 @dataclass(slots=True)
 class TeamsAudience:

@@ -27,9 +27,10 @@ from console.commands.demo.world import Wish, World, build
 INTERRUPTED = 130
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TEXTS = {
-    "msteams": "Fire drill at 3 pm: please leave the building by the nearest exit.",
-    "slack": "The kitchen on the second floor is closed today. Coffee is on the third.",
+    "msteams": "Fire drill at 3 pm: {first_name}, please leave the building by the nearest exit.",
+    "slack": "Dear {first_name}, the kitchen on the second floor is closed today. Coffee is on the third.",
 }
+"""What everybody reads, each with their own name."""
 PLATFORMS = {"msteams": ("teams", ("connector", "graph")), "slack": ("slack", ("slack",))}
 """Whose mailboxes and whose counters belong to a channel."""
 
@@ -120,17 +121,14 @@ def _folder(*, keep: bool) -> Iterator[Path]:
 async def _send(world: World, steps: report.Steps, console: Console) -> list[Run]:
     runs = []
     for channel, text in TEXTS.items():
-        identities = [each.identity for each in world.invited(channel)]
-        body = {
-            "channel": channel,
-            "userIdentityType": "resolve",
-            "message": {"type": "text", "val": text},
-            "identities": identities,
-        }
+        identities = [
+            {"email": each.identity, "parameters": {"first_name": each.first_name}} for each in world.invited(channel)
+        ]
+        body = {"channel": channel, "message": {"type": "text", "value": text}, "identities": identities}
         began = time.monotonic()
-        record = await world.caller.notify(body)
+        record = await world.caller.notify_each(body)
         runs.append(Run(channel, text, record, began))
-        steps.say(f"One request for {len(identities)} people on {channel}: {record.request_id}")
+        steps.say(f"One request for {len(identities)} people on {channel}, each by name: {record.request_id}")
     await follow(world.caller, runs, console)
     return runs
 

@@ -2,8 +2,8 @@
 
 | log says | the mailbox must hold |
 |---|---|
-| SUCCESS | one message with exactly the text |
-| FAILURE, which may have arrived | at most one, with exactly the text |
+| SUCCESS | one message with exactly the text, and the person's own name in it |
+| FAILURE, which may have arrived | at most one, with exactly this text |
 | any other FAILURE | none |
 """
 
@@ -32,11 +32,16 @@ def differences(
     held: Mapping[str, list[str]] = _by_mailbox(messages)
     logged: dict[str, list[Entry]] = defaultdict(list)
     mailbox_of = {each.identity: each.mailbox for each in invited}
+    expected = {each.mailbox or each.identity: each.reads(text) for each in invited}
     for entry in entries:
         logged[mailbox_of.get(entry.identity) or entry.identity].append(entry)
     return [
         *_entries_missing(invited, entries),
-        *(said for mailbox, found in logged.items() for said in _person(mailbox, found, held.get(mailbox, []), text)),
+        *(
+            said
+            for mailbox, found in logged.items()
+            for said in _person(mailbox, found, held.get(mailbox, []), expected.get(mailbox, text))
+        ),
         *(f"{mailbox} has a message and no entry in the log" for mailbox in held if mailbox not in logged),
     ]
 

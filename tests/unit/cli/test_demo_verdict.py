@@ -67,6 +67,14 @@ class TestDifferences:
 
         assert found == ["ada@x.example has another text than the one that was sent"]
 
+    @pytest.mark.parametrize(("name", "wrong"), [("Ada", 0), ("Eve", 1), ("{first_name}", 1)])
+    def test_name(self, name: str, wrong: int) -> None:
+        """Everybody's message has their own name in it; another's, and none, are a difference."""
+        held = [Message("ada.park@x.example", f"Dear {name}")]
+        ada = Invited("  ADA.PARK@X.EXAMPLE ", "ada.park@x.example", "has the app")
+
+        assert len(differences([ada], [sent(ada)], held, "Dear {first_name}")) == wrong
+
     def test_contradiction(self) -> None:
         """Two entries of one person that contradict each other are a difference."""
         found = differences([ADA, ADA_AGAIN], [sent(ADA), failed(ADA_AGAIN)], [IN_ADAS_MAILBOX], TEXT)

@@ -142,6 +142,17 @@ class TestSend:
         assert "".join(cells) == person
         assert max(map(len, text.getvalue().splitlines())) == 80
 
+    async def test_dry_run_warnings(self, shell: Shell, herald: StubHerald) -> None:
+        """What is probably wrong with the message is shown, for a person and for all."""
+        _, body = rehearsal({"reachable": 1}, warnings=["blocks[0]: looks odd"])
+        body["statusLogs"][0]["details"] = {"outcome": "reachable", "warnings": ["{name} has no value"]}
+        herald.answers = [(200, body)]
+
+        said = (await shell.run_beside(*send(herald, "--dry-run"))).stdout
+
+        assert "{name} has no value" in said
+        assert "warning: blocks[0]: looks odd" in said
+
     async def test_dry_run_paused(self, shell: Shell, herald: StubHerald) -> None:
         """While a lane is paused the summary says why and what to do, and promises no time."""
         paused = [{"tenant": "T1", "reason": "credentials_rejected", "remedy": "Check the app id."}]
@@ -157,7 +168,7 @@ class TestSend:
         [
             ((), ("--dry-run", "--watch"), "--dry-run sends nothing"),
             (("--identity", "ann@example.com"), (), "Nobody to send to"),
-            (("--text", "hi"), (), "exactly one of --text"),
+            (("--text", "hi"), (), "exactly one of --text, --markup, --json-file and --script"),
             ((), ("--client", "cs-1"), "exclude each other"),
             (("--token", "t"), (), "Give --token JWT"),
         ],
