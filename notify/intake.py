@@ -6,7 +6,6 @@ differs from person to person is held against the limits with its shortest value
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,8 +18,6 @@ from notify.render import Problem, Rendered, Unfit
 
 MAX_SCRIPT: Final = 256 * 1024  # characters of source
 _SHORTEST: Final = "x"
-_IN_BRACES: Final = re.compile(r'\s*\{\s*"[^"\\\n]*"\s*:')
-"""How an object begins in JSON, and no program in JavaScript: it can only be a payload with a slip in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +64,7 @@ def _script(channel: ChannelName, source: str, style: Style, at: str) -> Message
     """JSON text of an object is the native payload; anything else is JavaScript."""
     try:
         payload = strict_json.object_in(source)
-        if payload is None and _IN_BRACES.match(source):
+        if payload is None and strict_json.is_broken_object(source):
             strict_json.read(source)  # raises, and says where the slip is
     except strict_json.NotJson as error:
         return _unfit(at, str(error))
@@ -89,7 +86,7 @@ def _script(channel: ChannelName, source: str, style: Style, at: str) -> Message
 
 
 def _same_for_all(rendered: Rendered | Unfit) -> Message | Unfit:
-    return rendered if isinstance(rendered, Unfit) else Message(Kind.NATIVE, dict(rendered.payload))
+    return rendered if isinstance(rendered, Unfit) else Message(Kind.NATIVE, dict(rendered.payload), rendered.warnings)
 
 
 def _shortest(body: str | Mapping[str, Any]) -> dict[str, str]:

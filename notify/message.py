@@ -29,7 +29,11 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message and its kind; `body` is an object for `native` and `template`, and text for the others."""
+    """A message and its kind; `body` is an object for `native` and `template`, and text for the others.
+
+    `warnings` is what rendering it for everybody had to say.
+    """
 
     kind: Kind
     body: str | Mapping[str, Any]
+    warnings: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ what a script printed              ──▶ the same
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, assert_never
 
 import orjson
@@ -23,6 +23,7 @@ from notify.script.results import Failed, Printed, Result, Why
 FIELD: Final = "message"  # how a rendered message is called where a field is named
 OUTPUT: Final = "the script's output"
 ITSELF: Final = "The script "  # how a failure begins that is no error of JavaScript
+ALMOST_AN_OBJECT: Final = f"{OUTPUT} begins like a JSON object and is none: it is sent as text"
 SAYS_MOST: Final = 500
 
 
@@ -108,6 +109,8 @@ def printed(channel: ChannelName, result: Result, *, markup: bool) -> Personal:
     if payload is not None:
         return _personal(render.native(channel, payload, OUTPUT), notes)
     write = render.markup if markup else render.text
+    if strict_json.is_broken_object(output):
+        notes = replace(notes, warnings=(ALMOST_AN_OBJECT,))
     return _personal(write(channel, output, OUTPUT), notes)
 
 
@@ -121,8 +124,8 @@ def signature(channel: ChannelName, message: Message, values: Mapping[str, str])
 
 def _personal(rendered: Rendered | Unfit, notes: Notes) -> Personal:
     match rendered:
-        case Rendered(payload):
-            return Ready(payload, notes)
+        case Rendered(payload, said):
+            return Ready(payload, replace(notes, warnings=(*notes.warnings, *said)))
         case Unfit(problems):
             return Unready(_reason(problems), "rendered", _bounded("; ".join(map(str, problems))), notes)
         case _:

@@ -10,7 +10,7 @@ limits; what addresses or authorises is ours. Nothing is ever cut.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, assert_never
 
 import orjson
@@ -24,6 +24,7 @@ Payload = Mapping[str, Any]
 
 TEAMS_MAX_BYTES: Final = 80 * 1024  # documented ceiling about 100 KB in UTF-16; the rest is for what the wire adds
 FALLBACK: Final = templates.UNSAID
+TEXT_ALONE: Final = "is no template in its documented form: only its text is shown"
 TEAMS_SUMMARY_MOST: Final = 200  # characters; nothing documents how much of a summary a notification shows
 _PICTURE: Final = "data:image/"
 _PICTURE_IN_JSON: Final = f'"{_PICTURE}'.encode()  # where it is missing there is none, and nothing has to be walked
@@ -53,9 +54,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """The payload, ready for the platform."""
+    """The payload, ready for the platform, and what its author would want to know about it."""
 
     payload: Payload
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,8 @@ def _template(channel: ChannelName, payload: Payload, field: str) -> Rendered | 
     said = templates.text_of(payload)
     if said is None:
         return Unfit((Problem(f"{field}.payload", "is no known template and has no text: send the native payload"),))
-    return text(channel, said, f"{field}.payload.text")
+    rendered = text(channel, said, f"{field}.payload.text")
+    return rendered if isinstance(rendered, Unfit) else replace(rendered, warnings=(f"{field}.payload: {TEXT_ALONE}",))
 
 
 def _of_template(found: Rendered | Unfit, field: str) -> Rendered | Unfit:

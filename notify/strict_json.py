@@ -7,12 +7,14 @@ takes them), numbers beyond 64 bits, one name twice in an object, and more than 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Final
 
 import orjson
 
 MAX_DEPTH: Final = 64
+_OBJECT_BEGINS: Final = re.compile(r'\s*\{\s*"[^"\\\n]*"\s*:')
 _Container = dict[str, object] | list[object]
 _LOWEST, _HIGHEST = -(2**63), 2**64 - 1  # what orjson can write again
 
@@ -46,6 +48,11 @@ def object_in(text: str) -> dict[str, object] | None:
         return None
     value = read(text)
     return value if isinstance(value, dict) else None
+
+
+def is_broken_object(text: str) -> bool:
+    """Whether a text that is no JSON begins as an object does in JSON, and no program in JavaScript and no prose."""
+    return _OBJECT_BEGINS.match(text) is not None
 
 
 def _check_depth(value: object) -> None:

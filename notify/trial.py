@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from adapters.base import BotId, TenantId
 from notify.message import Kind, Message
+from notify.notes import Notes
 from notify.options import MARKUP
 from notify.personal import Personal, Ready
 from notify.records import Entry
@@ -75,4 +76,6 @@ class Trial:
 
 def _as_it_is(message: Message) -> Personal | None:
     """What is the same for everybody."""
-    return Ready(message.body) if message.kind is Kind.NATIVE and isinstance(message.body, dict) else None
+    if message.kind is not Kind.NATIVE or not isinstance(message.body, dict):
+        return None
+    return Ready(message.body, Notes(message.warnings))
