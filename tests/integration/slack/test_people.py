@@ -15,7 +15,7 @@ from adapters.base import Chore, ChoreDone, ChoreLater, Fault, Lane, TenantId
 from adapters.slack import faults
 from adapters.slack.installations import DIRECTORY
 from identity.answers import LookupFailed, NoPerson
-from identity.slack import LIST, LOOK_UP
+from identity.slack import LIST, LOOK_UP, SlackPeople
 from identity.slack_listing import Page
 from storage.directory import Person
 from storage.mirrors import Mirror
@@ -349,8 +349,8 @@ class TestListing:
     async def test_two_questions_share_one_listing(self, side: SlackSide, stub: StubSlack) -> None:
         """Single flight: who asks meanwhile reads what the first one stored."""
         workspace(stub, 60, page=30)
-        source = people(side)
-        gate = ShutGate()
+        shared = listing(side)
+        source = SlackPeople(side.client, side.installations, shared)
         first, second = [a(number) for number in range(30)], [a(number) for number in range(30, 60)]
         usual = stub.replies[LIST]
 
@@ -359,11 +359,16 @@ class TestListing:
             return usual(call)
 
         stub.replies[LIST] = advance
-
-        one, two = await asyncio.gather(
-            find(side, [*first, "nobody@example.com"], gate, source),
-            find(side, [*second, "no-one@example.com"], gate, source),
-        )
+        flight = shared.flight(BOT, TEAM)
+        async with flight:  # until both have asked
+            asking = [
+                asyncio.create_task(find(side, [*some, other], ShutGate(), source))
+                for some, other in ((first, "nobody@example.com"), (second, "no-one@example.com"))
+            ]
+            async with asyncio.timeout(20):
+                while len(getattr(flight, "_waiters") or ()) < 2:  # noqa: ASYNC110, B009 - a lock tells nobody
+                    await asyncio.sleep(0.001)
+        one, two = await asyncio.gather(*asking)
 
         assert len(stub.calls(LIST)) == 2
         assert sum(isinstance(each, Person) for each in (one | two).values()) == 60
