@@ -37,7 +37,8 @@ _keep_files_in_memory()
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mix the files, always in the same way: tests that wait and tests that compute then run beside each other.
 
-    A whole Herald is tried on each database and on each channel; every pair of them takes `HERALD_TEST_EVERY_PAIR=1`.
+    A whole Herald is tried on each database and on each channel, and killed at each moment on one channel or the other;
+    every pair of them takes `HERALD_TEST_EVERY_PAIR=1`.
     """
     items.sort(key=lambda item: crc32(item.location[0].encode()))
     if not os.environ.get("HERALD_TEST_EVERY_PAIR"):
@@ -47,13 +48,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_crossed(item: pytest.Item) -> bool:
-    """Whether a test of a whole Herald is one of the two pairs of database and channel that a plain run leaves out."""
-    whole = item.path.parent.name in ("scenario", "contract")
+    """Whether a test of a whole Herald is one of the pairs that a plain run leaves out."""
     given: dict[str, object] = getattr(item, "callspec").params if hasattr(item, "callspec") else {}  # noqa: B009
-    if not whole or "channel" not in given or "database_kind" not in given:
+    if "channel" not in given or "database_kind" not in given:
         return False
+    other = sorted((name, str(value)) for name, value in given.items() if name not in ("channel", "database_kind"))
+    match item.path.parent.name:
+        case "scenario" | "contract":
+            beside = DATABASES.index(str(given["database_kind"]))
+        case "crash" if other:
+            beside = crc32(repr(other).encode())
+        case _:
+            return False
     own = crc32(item.location[0].encode() + getattr(item, "originalname", item.name).encode())
-    return (own + DATABASES.index(str(given["database_kind"])) + (given["channel"] == "slack")) % 2 == 1
+    return (own + beside + (given["channel"] == "slack")) % 2 == 1
 
 
 @pytest.fixture(autouse=True)
