@@ -30,9 +30,14 @@ def detail(press: Press) -> str:
     return orjson.dumps({name: value for name, value in kept.items() if value not in (None, "")}).decode()
 
 
+def echoes(body: bytes) -> bool:
+    """Whether a message may have buttons that speak for the person who presses them."""
+    return any(kind.encode() in body for kind in _ECHOES)
+
+
 def pressed_by(payload: bytes, said: Said) -> Press | None:
     """The button of a Teams message that says exactly this text for the person; None if there is none."""
-    if not any(kind.encode() in payload for kind in _ECHOES):
+    if not echoes(payload):
         return None
     try:
         found = dict(_echoes(orjson.loads(payload), ""))

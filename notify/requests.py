@@ -16,7 +16,7 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.base import BotId, ChannelName, Lane
-from notify import notes, personal, responses
+from notify import notes, personal, presses, responses
 from notify.held import held_lanes
 from notify.idempotency import KeyReused, Turnstile
 from notify.ids import new_id
@@ -211,16 +211,18 @@ def _first_record(submission: Submission, request_id: str, now: float) -> Reques
 
 
 def _request_row(submission: Submission, request_id: str, now: float, deadline: float) -> Mapping[str, Any]:
+    body = orjson.dumps(submission.message.body)
     return {
         "id": request_id,
         "bot_id": submission.bot_id,
         "channel": str(submission.channel),
+        "echoes": submission.channel is ChannelName.MSTEAMS and presses.echoes(body),
         "client_id": submission.client_id,
         "created_by": submission.created_by,
         "route": submission.route,
         "identity_type": submission.identity_type,
         "kind": str(submission.message.kind),
-        "payload": orjson.dumps(submission.message.body),
+        "payload": body,
         "options": json.dumps(dict(submission.options)),
         "total": len(submission.entries),
         "status": str(RequestStatus.IN_PROGRESS),

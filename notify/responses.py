@@ -22,7 +22,7 @@ from storage import responses as store
 
 log = logging.getLogger("herald.responses")
 
-LOOKED_AT: Final = 10  # the newest messages of a person in which a button with these words is looked for
+LOOKED_AT: Final = 5  # the newest requests with such buttons in which one with these words is looked for
 
 
 async def take(tx: AsyncConnection, evidence: Evidence) -> None:
@@ -69,7 +69,7 @@ async def _perhaps_named(tx: AsyncConnection, evidence: Evidence) -> Sequence[st
         sent = await _named(tx, evidence)
         return () if sent is None else (sent,)
     ids = {evidence.user_id, evidence.channel_id or evidence.user_id}
-    return await store.sent_on_teams_to(
+    return await store.echoed_to(
         tx, bot_id=evidence.bot, tenant_id=evidence.tenant, user_ids=sorted(ids), limit=LOOKED_AT
     )
 

@@ -95,20 +95,23 @@ async def sent_as(
     return None if row is None else SentRow(*tuple(row))
 
 
-async def sent_on_teams_to(
+async def echoed_to(
     tx: AsyncConnection, *, bot_id: str, tenant_id: str, user_ids: Sequence[str], limit: int
 ) -> list[SentRow]:
-    """The newest deliveries to a person on Teams whose messages the platform has, the newest first."""
+    """A person's deliveries in the newest requests whose buttons speak for who presses them, the newest first."""
+    newest = (
+        select(requests.c.id)
+        .where(requests.c.bot_id == bot_id, literal_column("requests.echoes"))  # as the index says it, for SQLite
+        .order_by(requests.c.created_at.desc())
+        .limit(limit)
+    )
     rows = await tx.execute(
         _sent.where(
+            deliveries.c.request_id.in_(newest),
             deliveries.c.user_id.in_(user_ids),
-            deliveries.c.channel == literal_column("'msteams'"),  # as the index says it, or SQLite does not take it
-            deliveries.c.message_id.is_not(None),
-            requests.c.bot_id == bot_id,  # the deliveries' own would lead SQLite to all messages of the bot
             deliveries.c.tenant_id == tenant_id,
+            deliveries.c.message_id.is_not(None),
             deliveries.c.duplicate_of.is_(None),
-        )
-        .order_by(deliveries.c.seq.desc())
-        .limit(limit)
+        ).order_by(deliveries.c.seq.desc())
     )
     return [SentRow(*tuple(row)) for row in rows.all()]

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -55,6 +56,7 @@ requests = Table(
     Column("kind", String(16), nullable=False, server_default="native"),  # what `payload` is (notify.message)
     Column("payload", LargeBinary, nullable=False),  # JSON; one for the whole request
     Column("options", Text, nullable=False),  # JSON
+    Column("echoes", Boolean, nullable=False, server_default=false()),  # has buttons that speak for who presses them
     Column("total", Integer, nullable=False),
     Column("done", Integer, nullable=False, server_default="0"),
     Column("succeeded", Integer, nullable=False, server_default="0"),
@@ -66,6 +68,13 @@ requests = Table(
     Column("times_closed", Integer, nullable=False, server_default="0"),
     Index("ix_requests_open", "status", "bot_id"),
     Index("ix_requests_changed_at", "changed_at"),
+    Index(
+        "ix_requests_echoes",
+        "bot_id",
+        "created_at",
+        sqlite_where=text("echoes"),
+        postgresql_where=text("echoes"),
+    ),
 )
 
 deliveries = Table(
@@ -142,12 +151,6 @@ deliveries = Table(
         "message_id",
         sqlite_where=text("message_id IS NOT NULL"),
         postgresql_where=text("message_id IS NOT NULL"),
-    ),
-    Index(  # a text that a button says for a person names no message
-        "ix_deliveries_sent_on_teams",
-        "user_id",
-        sqlite_where=text("message_id IS NOT NULL AND channel = 'msteams'"),
-        postgresql_where=text("message_id IS NOT NULL AND channel = 'msteams'"),
     ),
 )
 

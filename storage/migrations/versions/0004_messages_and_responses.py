@@ -38,17 +38,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_responses")),
         sa.UniqueConstraint("delivery_id", "event_key", name=op.f("uq_responses_delivery_id_event_key")),
     )
+    op.add_column("requests", sa.Column("echoes", sa.Boolean(), server_default=sa.false(), nullable=False))
     op.create_index(
-        "ix_deliveries_sent_on_teams",
-        "deliveries",
-        ["user_id"],
-        sqlite_where=sa.text("message_id IS NOT NULL AND channel = 'msteams'"),
-        postgresql_where=sa.text("message_id IS NOT NULL AND channel = 'msteams'"),
+        "ix_requests_echoes",
+        "requests",
+        ["bot_id", "created_at"],
+        sqlite_where=sa.text("echoes"),
+        postgresql_where=sa.text("echoes"),
     )
 
 
 def downgrade() -> None:
-    op.drop_index("ix_deliveries_sent_on_teams", table_name="deliveries")
+    op.drop_index("ix_requests_echoes", table_name="requests")
+    op.drop_column("requests", "echoes")
     op.drop_table("responses")
     op.drop_column("deliveries", "notes")
     op.drop_column("deliveries", "parameters")

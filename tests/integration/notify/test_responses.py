@@ -266,14 +266,18 @@ class TestSaid:
         assert [["yes"], [], []] == [await core.values(each) for each in (older, newer, other)]
 
     async def test_long_ago(self, core: Core) -> None:
-        """A button further back than the newest messages is not looked for."""
+        """A button further back than the newest requests with such buttons is not looked for; others do not count."""
         await core.sent("1")
         for number in range(LOOKED_AT):
             await core.sent(str(number + 2), payload={"type": "message", "text": "Hello"})
-
         await core.say("yes")
+        assert await core.count() == 1
 
-        assert await core.count() == 0
+        for number in range(LOOKED_AT):
+            await core.sent(str(number + 20), payload=template({"title": "Fine", "payload": "Fine"}))
+        await core.say("yes", key="k2")
+
+        assert await core.count() == 1
 
     async def test_their_own_message_of_two_kinds(self, core: Core) -> None:
         """A message that differs from its request's is looked at as it was sent to the person."""
@@ -320,7 +324,7 @@ class TestCost:
         place = {"bot_id": BOT, "tenant_id": TENANT}
         event.listen(core.database.engine.sync_engine, "before_cursor_execute", listen)
         async with core.database.read() as tx:
-            await responses.sent_on_teams_to(tx, **place, user_ids=["ada", "29:ada"], limit=LOOKED_AT)
+            await responses.echoed_to(tx, **place, user_ids=["ada", "29:ada"], limit=LOOKED_AT)
             named = {"message_id": SENT, "user_id": "ada", "conversation_id": "a:1ada"}
             await responses.sent_as(tx, **place, channel="msteams", **named)
             await responses.of_request(tx, "ds-1")
@@ -328,8 +332,9 @@ class TestCost:
             details = [str(row.detail) for plan in plans for row in plan.all()]
 
         assert [
-            "SEARCH deliveries USING INDEX ix_deliveries_sent_on_teams (user_id=?)",
             "SEARCH requests USING INDEX sqlite_autoindex_requests_1 (id=?)",
+            "SEARCH requests USING INDEX ix_requests_echoes (bot_id=?)",
+            "SEARCH deliveries USING INDEX sqlite_autoindex_deliveries_2 (request_id=?)",
             "SEARCH deliveries USING INDEX ix_deliveries_message (bot_id=? AND channel=? AND message_id=?)",
             "SEARCH requests USING INDEX sqlite_autoindex_requests_1 (id=?)",
             "SEARCH deliveries USING INDEX sqlite_autoindex_deliveries_2 (request_id=?)",
