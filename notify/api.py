@@ -190,7 +190,8 @@ class Api:
         _, bot = await self._admit(request)
         _only(request)
         _require_json(request)
-        calls = _valid(wire_preview.parse(await self._body(request), bot))
+        raw = await self._body(request)
+        calls = _valid(await asyncio.to_thread(wire_preview.parse, raw, bot))
         shown = []
         for channel, call in calls.items():
             if isinstance(call, tuple):

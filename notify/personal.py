@@ -114,12 +114,25 @@ def printed(channel: ChannelName, result: Result, *, markup: bool) -> Personal:
     return _personal(write(channel, output, OUTPUT), notes)
 
 
-def signature(channel: ChannelName, message: Message, values: Mapping[str, str]) -> bytes:
-    """What two messages to one person have in common if, and only if, they say the same."""
-    if message.kind is Kind.NATIVE:
-        return _canonical(message.body)
-    written = None if message.kind is Kind.SCRIPT else Writer(channel, message).write(values)
-    return _canonical(written.payload if isinstance(written, Ready) else [message.kind, message.body, dict(values)])
+class Signatures:
+    """What messages of one call to one person have in common if, and only if, they say the same."""
+
+    def __init__(self, channel: ChannelName) -> None:
+        self._channel = channel
+        self._writers: dict[int, Writer] = {}  # by the message's place in memory, where the call keeps it
+
+    def of(self, message: Message, values: Mapping[str, str]) -> bytes:
+        """A script is compared by its source and the values: nobody runs it to find out."""
+        if message.kind is Kind.NATIVE:
+            return _canonical(message.body)
+        written = None if message.kind is Kind.SCRIPT else self._writer(message).write(values)
+        return _canonical(written.payload if isinstance(written, Ready) else [message.kind, message.body, dict(values)])
+
+    def _writer(self, message: Message) -> Writer:
+        writer = self._writers.get(id(message))
+        if writer is None:
+            writer = self._writers[id(message)] = Writer(self._channel, message)
+        return writer
 
 
 def _personal(rendered: Rendered | Unfit, notes: Notes) -> Personal:

@@ -95,6 +95,7 @@ class Requests:
         request_id = new_id("ds")
         record = _first_record(submission, request_id, now)
         answer = write(record)
+        request, rows = _request_row(submission, request_id, now, self._deadline), _rows(submission, request_id, now)
 
         async def write_all(tx: AsyncConnection) -> tuple[bytes, Lane | None]:
             if key is not None:
@@ -103,8 +104,7 @@ class Requests:
                     return earlier, None
             tenants = await Tenants.read(tx, submission.bot_id, submission.channel)
             lane = tenants.lane(submission.options.get("tenant"))
-            request = _request_row(submission, request_id, now, self._deadline)
-            await store.store(tx, request, _delivery_rows(submission, request_id, lane, now))
+            await store.store(tx, request, [row | {"tenant_id": lane.tenant} for row in rows])
             failpoints.reach("accept.before_commit")
             return answer, lane
 
@@ -232,14 +232,14 @@ def _request_row(submission: Submission, request_id: str, now: float, deadline: 
     }
 
 
-def _delivery_rows(submission: Submission, request_id: str, lane: Lane, now: float) -> list[Mapping[str, Any]]:
-    """One row for each identity; an equal identity with the same message mirrors the first one."""
+def _rows(submission: Submission, request_id: str, now: float) -> list[dict[str, Any]]:
+    """One row for each identity, without its tenant; an equal identity with the same message mirrors the first one."""
     ids = [new_id("nl") for _ in submission.entries]
     originals = _originals(submission, ids)
     copies = Counter(first for first in originals if first is not None)
     return [
-        _delivery_row(entry, position, request_id, lane, now)
-        | {"id": own, "duplicate_of": first, "copies": copies[own]}
+        _row(submission, entry, position)
+        | {"id": own, "request_id": request_id, "next_at": now, "duplicate_of": first, "copies": copies[own]}
         for position, (entry, own, first) in enumerate(zip(submission.entries, ids, originals, strict=True))
     ]
 
@@ -247,29 +247,27 @@ def _delivery_rows(submission: Submission, request_id: str, lane: Lane, now: flo
 def _originals(submission: Submission, ids: Sequence[str]) -> list[str | None]:
     """For each entry the id of the first one that says the same to the same identity; None for that one itself."""
     often = Counter(entry.identity for entry in submission.entries)
+    signatures = personal.Signatures(submission.channel)
     firsts: dict[tuple[str, bytes], str] = {}
     originals: list[str | None] = []
     for entry, own in zip(submission.entries, ids, strict=True):
         if often[entry.identity] == 1:
             originals.append(None)
             continue
-        says = personal.signature(submission.channel, entry.message or submission.message, entry.values)
+        says = signatures.of(entry.message or submission.message, entry.values)
         first = firsts.setdefault((entry.identity, says), own)
         originals.append(None if first == own else first)
     return originals
 
 
-def _delivery_row(entry: Entry, position: int, request_id: str, lane: Lane, now: float) -> dict[str, Any]:
+def _row(submission: Submission, entry: Entry, position: int) -> dict[str, Any]:
     return {
-        "request_id": request_id,
         "position": position,
-        "bot_id": lane.bot,
-        "channel": str(lane.channel),
-        "tenant_id": lane.tenant,
+        "bot_id": submission.bot_id,
+        "channel": str(submission.channel),
         "original_id": entry.original,
         "identity": entry.identity,
         "state": "accepted",
-        "next_at": now,
         "kind": None if entry.message is None else str(entry.message.kind),
         "payload": None if entry.message is None else orjson.dumps(entry.message.body),
         "parameters": json.dumps(dict(entry.values)) if entry.values else None,

@@ -7,7 +7,7 @@ import pytest
 from adapters.base import ChannelName
 from notify.message import Kind, Message
 from notify.notes import Notes
-from notify.personal import Ready, Unready, Writer, printed, signature
+from notify.personal import Ready, Signatures, Unready, Writer, printed
 from notify.script.results import Failed, Printed, Why
 
 SLACK, TEAMS = ChannelName.SLACK, ChannelName.MSTEAMS
@@ -78,12 +78,15 @@ class TestSignature:
         """Scripts say the same if they are the same with the same values: nobody runs them to find out."""
         script = Message(Kind.SCRIPT, "print(1)")
 
-        assert signature(SLACK, script, {"a": "1", "b": "2"}) == signature(SLACK, script, {"b": "2", "a": "1"})
-        assert signature(SLACK, script, {}) != signature(SLACK, script, {"a": "1"})
+        signatures = Signatures(SLACK)
+
+        assert signatures.of(script, {"a": "1", "b": "2"}) == signatures.of(script, {"b": "2", "a": "1"})
+        assert signatures.of(script, {}) != signatures.of(script, {"a": "1"})
 
     def test_words(self) -> None:
         """A text with a value is the same as the text that has it written out."""
-        filled = signature(TEAMS, Message(Kind.TEXT, "Hi {name}"), {"name": "Ann", "unused": "x"})
+        signatures, greeting = Signatures(TEAMS), Message(Kind.TEXT, "Hi {name}")
         written = Message(Kind.NATIVE, {"type": "message", "text": "Hi Ann", "textFormat": "plain"})
 
-        assert filled == signature(TEAMS, written, {})
+        assert signatures.of(greeting, {"name": "Ann", "unused": "x"}) == signatures.of(written, {})
+        assert signatures.of(greeting, {"name": "Bob"}) != signatures.of(written, {})
