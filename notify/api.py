@@ -95,8 +95,8 @@ class DryRunDoor(Protocol):
 class TrialDoor(Protocol):
     """What this room needs of messages that nobody is to receive (`notify.trial.Trial`)."""
 
-    async def render(self, bot: BotId, call: Call) -> list[Personal]:
-        """The message of each identity, in their order."""
+    async def render(self, bot: BotId, call: Call, *, whole: bool = True) -> list[Personal]:
+        """The message of each identity, in their order; not `whole`: only the first payload is kept as it is."""
 
 
 class Api:
@@ -180,7 +180,7 @@ class Api:
         identities = [entry.original for entry in call.entries]
         question = Question(bot.id, call.channel, call.identity_type, identities, call.options.get("tenant"))
         with _storage(), _pinned():
-            rendered = await self._trial.render(bot.id, call)
+            rendered = await self._trial.render(bot.id, call, whole=False)
             rehearsal = await self._dry_run.rehearse(question, client.client_id, rendered)
         sample = await _sample(call, rendered)
         return json_answer(self._answers.rehearsed(rehearsal, self._created_by(client), sample, self._clock()))

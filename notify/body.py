@@ -121,6 +121,6 @@ def _sentence(item: ErrorDetails) -> str:
         return count(MAX_IDENTITIES, len(given) if isinstance(given, list) else 0).says
     if kind == "literal_error":
         return f"must be {str(item['ctx']['expected']).replace(chr(39), chr(34))}"
-    if tuple(item["loc"][:2]) in _VALUES and kind != "missing":
+    if tuple(item["loc"][:2]) in _VALUES and kind not in ("missing", "extra_forbidden"):
         return "must be text, or an object where the type permits it"
     return _SENTENCES.get(kind, "is not valid: correct it")

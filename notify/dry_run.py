@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import Final, assert_never
 
 from adapters.base import ENTRY, ChannelName, Lane, TenantId
 from identity.answers import Resolution
@@ -16,9 +16,13 @@ from notify import forecast
 from notify.forecast import Traffic, Work
 from notify.identities import comparable
 from notify.lookups import LookUps
+from notify.notes import Notes
 from notify.personal import NotYet, Personal, Ready, Unready
 from notify.prospects import ASK_AGAIN, Prospect, Prospects, Question, Side, Standing
 from notify.records import PausedLane
+from notify.script.results import Why
+
+UNTRIED: Final = "its script was not run: a rehearsal has ten seconds for everybody together"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,8 @@ def _told(prospect: Prospect, message: Personal) -> Prospect:
     match message:
         case Ready(_, notes):
             return replace(prospect, notes=notes)
+        case Unready(code=Why.BUDGET):
+            return replace(prospect, notes=Notes((UNTRIED,)))
         case Unready(reason, code, says, notes):
             if prospect.standing is Standing.UNREACHABLE:
                 return replace(prospect, notes=notes)

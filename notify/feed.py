@@ -110,6 +110,7 @@ class Feed:
         """A delivery is final and written, or belongs to another lane now."""
         if self.stock.remove(item):
             self.openings.give_up(item)
+            self.rendering.left(item)
             self._hunger.set()
 
     def retry_now(self) -> None:

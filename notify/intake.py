@@ -6,9 +6,12 @@ differs from person to person is held against the limits with its shortest value
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+
+import orjson
 
 from adapters.base import ChannelName
 from notify import personal, render, strict_json
@@ -17,6 +20,9 @@ from notify.placeholders import fill_payload, fill_text, names_in
 from notify.render import Problem, Rendered, Unfit
 
 MAX_SCRIPT: Final = 256 * 1024  # characters of source
+MAX_PLACEHOLDERS: Final = 200  # places of a message that are filled
+MAX_TEMPLATE: Final = 512 * 1024  # bytes of a message with placeholders, before it is filled
+_PLACEHOLDER: Final = re.compile(rb"\{[A-Za-z_][A-Za-z0-9_]*\}")
 _SHORTEST: Final = "x"
 
 
@@ -45,6 +51,9 @@ def words(channel: ChannelName, said: str, style: Style, at: str) -> Message | U
     """Text, plain or in the platform's markup."""
     write, kind = (render.markup, Kind.MARKUP) if style.markup else (render.text, Kind.TEXT)
     message = Message(kind, said)
+    refused = _too_much(message, at) if style.placeholders else None
+    if refused is not None:
+        return refused
     if not personal.is_personal(message, placeholders=style.placeholders):
         return _same_for_all(write(channel, said, at))
     shortest = fill_text(channel, said, _shortest(said), markup=style.markup)
@@ -54,6 +63,9 @@ def words(channel: ChannelName, said: str, style: Style, at: str) -> Message | U
 
 def _payload(channel: ChannelName, payload: dict[str, Any], style: Style, at: str) -> Message | Unfit:
     message = Message(Kind.TEMPLATE, payload)
+    refused = _too_much(message, at) if style.placeholders else None
+    if refused is not None:
+        return refused
     if not personal.is_personal(message, placeholders=style.placeholders):
         return _same_for_all(render.native(channel, payload, at))
     tried = render.native(channel, fill_payload(channel, payload, _shortest(payload)).value, at)
@@ -83,6 +95,18 @@ def _script(channel: ChannelName, source: str, style: Style, at: str) -> Message
             )
         )
     return Message(Kind.SCRIPT, source)
+
+
+def _too_much(message: Message, at: str) -> Unfit | None:
+    """Filling costs by what is filled, for each person: what nobody needs is refused before it is read."""
+    raw = orjson.dumps(message.body)
+    if len(raw) > MAX_TEMPLATE:
+        says = f"is too long to be filled: at most {MAX_TEMPLATE} bytes, {len(raw)} given: shorten it"
+        return Unfit((Problem(at, says, too_large=True),)) if _PLACEHOLDER.search(raw) else None
+    count = sum(1 for _ in _PLACEHOLDER.finditer(raw))
+    if count > MAX_PLACEHOLDERS:
+        return _unfit(at, f"has too many placeholders: at most {MAX_PLACEHOLDERS}, {count} given: remove some")
+    return None
 
 
 def _same_for_all(rendered: Rendered | Unfit) -> Message | Unfit:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Any, Final, assert_never
 
 import orjson
@@ -120,9 +121,16 @@ class Signatures:
     def __init__(self, channel: ChannelName) -> None:
         self._channel = channel
         self._writers: dict[int, Writer] = {}  # by the message's place in memory, where the call keeps it
+        self._known: dict[tuple[int, tuple[tuple[str, str], ...]], bytes] = {}
 
     def of(self, message: Message, values: Mapping[str, str]) -> bytes:
         """A script is compared by its source and the values: nobody runs it to find out."""
+        key = (id(message), tuple(sorted(values.items())))
+        if key not in self._known:
+            self._known[key] = sha256(self._written(message, values)).digest()
+        return self._known[key]
+
+    def _written(self, message: Message, values: Mapping[str, str]) -> bytes:
         if message.kind is Kind.NATIVE:
             return _canonical(message.body)
         written = None if message.kind is Kind.SCRIPT else self._writer(message).write(values)

@@ -246,7 +246,9 @@ class Pump:
             self._drain.pacer.windows.went(conversation, count, moment)
         for item in group:
             item.was, item.term, item.wire_started_at = State.SENDING, self._term, now
-            item.rendered = None  # it is stored
+            if item.rendered is not None:  # it is stored
+                item.rendered = None
+                self._drain.feed.rendering.left(item)
             task = asyncio.create_task(self._fly(item))
             self._flying[task] = item
 

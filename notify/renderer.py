@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Final
 
 from adapters.base import BotId, ChannelName
 from notify import personal
@@ -17,12 +19,15 @@ from notify.message import Kind, Message
 from notify.personal import NotYet, Personal, Writer
 from notify.script.context import Recipient, context
 from notify.script.pool import ScriptPool
+from notify.script.results import Printed, Result
 from notify.script.run import ScriptRun, ScriptsUnavailableError
 from notify.texts import REASONS
 
 log = logging.getLogger("herald.script")
 
-AT_ONCE = 16  # messages rendered before others have their turn on the event loop
+SLICE: Final = 64  # recipients whose output is in memory at once
+LARGE_OUTPUT: Final = 16 * 1024  # reading more JSON than this takes long enough to be noticed by others
+BREATH_SECONDS: Final = 0.005  # of work, before others have their turn on the event loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +76,12 @@ class Renderer:
         return self._scripts.begin(message.body, total_seconds=seconds)
 
     async def render(self, occasion: Occasion, wishes: Sequence[Wish]) -> list[Personal]:
-        """One answer for each wish, in their order."""
-        scripted = [place for place, wish in enumerate(wishes) if wish.message.kind is Kind.SCRIPT]
+        """One answer for each wish, in their order; others have their turn on the event loop meanwhile."""
+        breath, writers = _Breath(), dict[int, Writer]()
         answers: dict[int, Personal] = {}
+        scripted = [place for place, wish in enumerate(wishes) if wish.message.kind is Kind.SCRIPT]
         if scripted:
             answers = dict(zip(scripted, await self._run(occasion, [wishes[at] for at in scripted]), strict=True))
-        writers: dict[int, Writer] = {}
         for place, wish in enumerate(wishes):
             if place in answers:
                 continue
@@ -84,28 +89,30 @@ class Renderer:
             if writer is None:
                 writer = writers[id(wish.message)] = Writer(occasion.channel, wish.message)
             answers[place] = writer.write(wish.values)
-            if place % AT_ONCE == AT_ONCE - 1:
-                await asyncio.sleep(0)
+            await breath.take()
         return [answers[place] for place in range(len(wishes))]
 
     async def _run(self, occasion: Occasion, wishes: Sequence[Wish]) -> list[Personal]:
+        """A slice at a time: what scripts print can be large, and is dropped when it has become a message."""
         if occasion.script is None:
             raise ValueError("a script needs its run")
-        contexts = [
-            context(
-                self._names.get(occasion.bot, ""),
-                occasion.bot,
-                occasion.channel.value,
-                self._recipient(occasion, wish),
-            )
-            for wish in wishes
-        ]
-        try:
-            results = await occasion.script.render(contexts)
-        except ScriptsUnavailableError as error:
-            log.error("scripts cannot be run", extra={"action": "script.unavailable", "error": str(error)})
-            return [NotYet("scripts_unavailable", REASONS["scripts_unavailable"].remedy)] * len(wishes)
-        return [personal.printed(occasion.channel, result, markup=occasion.markup) for result in results]
+        breath, answers = _Breath(), list[Personal]()
+        for start in range(0, len(wishes), SLICE):
+            part = wishes[start : start + SLICE]
+            try:
+                results = await occasion.script.render([self._context(occasion, wish) for wish in part])
+            except ScriptsUnavailableError as error:
+                log.error("scripts cannot be run", extra={"action": "script.unavailable", "error": str(error)})
+                answers += [NotYet("scripts_unavailable", REASONS["scripts_unavailable"].remedy)] * len(part)
+                continue
+            for result in results:
+                answers.append(await _printed(occasion, result))
+                await breath.take()
+        return answers
+
+    def _context(self, occasion: Occasion, wish: Wish) -> dict[str, Any]:
+        name = self._names.get(occasion.bot, "")
+        return context(name, occasion.bot, occasion.channel.value, self._recipient(occasion, wish))
 
     def _recipient(self, occasion: Occasion, wish: Wish) -> Recipient:
         """The person as a script sees them; the ids are those of the status call."""
@@ -120,3 +127,21 @@ class Renderer:
             org_id=derived_id("o", self._key, "organisation", occasion.channel, person.tenant),
             parameters=wish.values,
         )
+
+
+class _Breath:
+    """Lets others have their turn on the event loop when enough has been done in one."""
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+
+    async def take(self) -> None:
+        if time.monotonic() - self._since > BREATH_SECONDS:
+            await asyncio.sleep(0)
+            self._since = time.monotonic()
+
+
+async def _printed(occasion: Occasion, result: Result) -> Personal:
+    if isinstance(result, Printed) and len(result.output) > LARGE_OUTPUT:
+        return await asyncio.to_thread(personal.printed, occasion.channel, result, markup=occasion.markup)
+    return personal.printed(occasion.channel, result, markup=occasion.markup)

@@ -21,7 +21,7 @@ from notify.delivery import State, Verdict
 from notify.item import Item, OpenRequest
 from notify.message import Kind
 from notify.personal import NotYet, Personal, Ready, Unready
-from notify.renderer import Occasion, Person, Wish
+from notify.renderer import SLICE, Occasion, Person, Wish
 from notify.workshop import Workshop
 from storage import directory
 from storage.engine import UNAVAILABLE, describe
@@ -45,6 +45,9 @@ class Rendering:
         self._shop = shop
         self._waiting: defaultdict[str, list[Item]] = defaultdict(list)
         self._running: set[str] = set()  # the requests of which somebody is being rendered
+        self._held: dict[str, int] = {}  # bytes of what waits for its intent, by delivery
+        self._bytes = 0
+        self._left = asyncio.Event()
 
     def take(self, item: Item) -> None:
         """A delivery whose address is known: on to its opening, once there is something to send."""
@@ -62,13 +65,26 @@ class Rendering:
         """Everybody of one request who waits; one request's slow script holds up no other."""
         try:
             while waiting := self._waiting.pop(request.id, []):
-                items = [item for item in waiting if item.delivery.state is State.READY]
-                wishes = await self._wishes(items)
-                occasion = self._occasion(request, items)
-                for item, answer in zip(items, await self._shop.renderer.render(occasion, wishes), strict=True):
-                    self._answer(item, answer)
+                for start in range(0, len(waiting), SLICE):
+                    await self._room()
+                    items = [item for item in waiting[start : start + SLICE] if item.delivery.state is State.READY]
+                    wishes = await self._wishes(items)
+                    occasion = self._occasion(request, items)
+                    for item, answer in zip(items, await self._shop.renderer.render(occasion, wishes), strict=True):
+                        self._answer(item, answer)
         finally:
             self._running.discard(request.id)  # nothing is awaited since the last look: whoever comes now starts anew
+
+    async def _room(self) -> None:
+        """Wait until so much of what was rendered has left that more may be held in memory."""
+        while self._bytes >= self._shop.rendered_bytes:
+            self._left.clear()
+            await self._left.wait()
+
+    def left(self, item: Item) -> None:
+        """What was rendered for a delivery is stored, or is not needed any more."""
+        self._bytes -= self._held.pop(item.id, 0)
+        self._left.set()
 
     def _occasion(self, request: OpenRequest, items: Iterable[Item]) -> Occasion:
         if request.script is None:
@@ -84,6 +100,8 @@ class Rendering:
             case Ready(payload, notes):
                 item.notes = notes
                 item.rendered = orjson.dumps(payload)
+                self._held[item.id] = len(item.rendered)
+                self._bytes += len(item.rendered)
                 item.prepared = self._shop.channel.prepare(payload)
                 self._feed.openings.make_ready(item)
             case Unready(reason, code, says, notes):

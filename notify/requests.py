@@ -5,6 +5,7 @@ The answer is given after the commit: what the caller was told is on disk. The d
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections import Counter
@@ -95,7 +96,8 @@ class Requests:
         request_id = new_id("ds")
         record = _first_record(submission, request_id, now)
         answer = write(record)
-        request, rows = _request_row(submission, request_id, now, self._deadline), _rows(submission, request_id, now)
+        request = _request_row(submission, request_id, now, self._deadline)
+        rows = await _rows_of(submission, request_id, now)
 
         async def write_all(tx: AsyncConnection) -> tuple[bytes, Lane | None]:
             if key is not None:
@@ -230,6 +232,13 @@ def _request_row(submission: Submission, request_id: str, now: float, deadline: 
         "changed_at": now,
         "deadline_at": now + deadline,
     }
+
+
+async def _rows_of(submission: Submission, request_id: str, now: float) -> list[dict[str, Any]]:
+    """Where identities are named twice their messages are compared, which can take long: others go on meanwhile."""
+    if len({entry.identity for entry in submission.entries}) == len(submission.entries):
+        return _rows(submission, request_id, now)
+    return await asyncio.to_thread(_rows, submission, request_id, now)
 
 
 def _rows(submission: Submission, request_id: str, now: float) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from adapters.base import BotId, TenantId
@@ -12,7 +12,7 @@ from notify.notes import Notes
 from notify.options import MARKUP
 from notify.personal import Personal, Ready
 from notify.records import Entry
-from notify.renderer import Occasion, Person, Renderer, Wish
+from notify.renderer import SLICE, Occasion, Person, Renderer, Wish
 from notify.wire import Call
 from storage import directory
 from storage.engine import Database
@@ -37,8 +37,8 @@ class Trial:
         self._database = database
         self._renderer = renderer
 
-    async def render(self, bot: BotId, call: Call) -> list[Personal]:
-        """One answer for each identity, in their order."""
+    async def render(self, bot: BotId, call: Call, *, whole: bool = True) -> list[Personal]:
+        """One answer for each identity, in their order; not `whole`: only the first payload is kept as it is."""
         messages = [entry.message or call.message for entry in call.entries]
         same = {id(message): _as_it_is(message) for message in messages}
         script = next((message for message in messages if message.kind is Kind.SCRIPT), None)
@@ -52,7 +52,15 @@ class Trial:
             markup=call.options.get("format") == MARKUP,
             script=None if script is None else self._renderer.begin(script, seconds=TRIAL_SECONDS),
         )
-        rendered = dict(zip(wanted, await self._renderer.render(occasion, wishes), strict=True))
+        rendered: dict[int, Personal] = {}
+        has_sample = False
+        for start in range(0, len(wishes), SLICE):
+            part = wanted[start : start + SLICE]
+            answers = await self._renderer.render(occasion, wishes[start : start + SLICE])
+            for place, answer in zip(part, answers, strict=True):
+                is_sample = not has_sample and isinstance(answer, Ready)
+                has_sample = has_sample or is_sample
+                rendered[place] = answer if whole or is_sample else _thin(answer)
         return [same[id(message)] or rendered[place] for place, message in enumerate(messages)]
 
     async def _known(self, bot: BotId, call: Call) -> _Known:
@@ -79,3 +87,8 @@ def _as_it_is(message: Message) -> Personal | None:
     if message.kind is not Kind.NATIVE or not isinstance(message.body, dict):
         return None
     return Ready(message.body, Notes(message.warnings))
+
+
+def _thin(answer: Personal) -> Personal:
+    """Without its payload: that of a thousand people can be a thousand times what scripts may print."""
+    return replace(answer, payload={}) if isinstance(answer, Ready) else answer

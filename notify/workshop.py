@@ -39,4 +39,5 @@ class Workshop:
     clocks: Clocks
     wake: Callable[[Lane, bool], None]  # the lane, and whether rows were moved into it
     claim_seconds: float = CLAIM_SECONDS
+    rendered_bytes: int = 32 * 1024**2  # of personal messages that one lane holds; the others are rendered later
     metrics: Metrics = field(default_factory=Metrics)

@@ -221,7 +221,7 @@ class RehearsalsInMemory:
 class TrialInMemory:
     """Messages for people whom no directory knows."""
 
-    async def render(self, bot: BotId, call: Call) -> list[Personal]:
+    async def render(self, bot: BotId, call: Call, *, whole: bool = True) -> list[Personal]:
         """What is the same for everybody, and what has placeholders."""
         written: list[Personal] = []
         for entry in call.entries:

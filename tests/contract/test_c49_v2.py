@@ -216,6 +216,28 @@ class TestMessages:
         assert (await send(face, content=fits)).status == 200
         assert wrong("content.value", (await send(face, content=never)).messages)
 
+    @pytest.mark.parametrize(
+        ("value", "status"),
+        [
+            ("{a}" * 200, 200),
+            ("{a}" * 201, 412),
+            ("x" * 524_280 + "{a}", 412),
+            ("<" * 4000 + "{a}" * 80_000, 412),
+        ],
+        ids=["200", "201", "long", "many"],
+    )
+    async def test_placeholders(self, face: Face, value: str, status: int) -> None:
+        """K03: what would take long to fill is refused by its number of placeholders, before any is."""
+        answer = await send(face, content={"type": "text", "value": value})
+
+        assert answer.status == status
+
+    async def test_slip_between_versions(self, face: Face) -> None:
+        """The name that the other version uses is named as what it is here."""
+        answer = await face.send({**json.loads(samples.TEXT), "message": {"type": "text", "value": "x"}})
+
+        assert "message.value: is not a field of this call: remove it" in answer.messages
+
     async def test_c60_identity_type(self, face: Face) -> None:
         """C-60: people are resolved; ids of the channel have no place in v2."""
         assert (await send(face, userIdentityType="resolve")).status == 200

@@ -404,6 +404,7 @@ def build(
     policy: Policy = QUICK,
     deadline_seconds: float = 3600.0,
     claim_seconds: float = 30.0,
+    rendered_bytes: int = 32 * 1024**2,
 ) -> Server:
     """A server that is not started yet."""
     wall = Wall()
@@ -419,6 +420,7 @@ def build(
         clocks=Clocks(wall=wall, monotonic=time.monotonic, jitter=lambda: 0.0),
         wake=runner.wake,
         claim_seconds=claim_seconds,
+        rendered_bytes=rendered_bytes,
     )
     requests = Requests(database, wake=runner.wake, deadline_hours=deadline_seconds / 3600.0, progress=runner.progress)
     return Server(database, platform, people, runner, requests, wall, shop)
