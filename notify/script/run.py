@@ -54,6 +54,7 @@ class Turn:
     part: Part
     position: int
     context: str
+    lost: int = 0  # processes that went away in it, without its doing
 
     @property
     def is_wanted(self) -> bool:
