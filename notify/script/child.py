@@ -105,6 +105,7 @@ PRELUDE: Final = r"""
 
 def main() -> None:
     """Load the engine, give everything else away, and serve until the other side closes."""
+    _outlive_stops()
     engine = _engine(sys.argv[1])
     frame = _read()
     if frame is None:
@@ -221,6 +222,12 @@ def _address_space() -> int:
             return int(file.read().split()[0]) * resource.getpagesize()
     except OSError:
         return 0
+
+
+def _outlive_stops() -> None:
+    """A signal to the whole group is the server's to obey: it ends its children by SIGKILL in its own time."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _stop_being_root() -> None:

@@ -6,19 +6,22 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import replace
+from typing import Final, assert_never
 
 from notify.script.answers import GarbageError, result
 from notify.script.limits import Limits
-from notify.script.process import Child, ChildLostError, start
+from notify.script.process import Child, ChildLostError, Loss, start
 from notify.script.results import Failed, Why
 from notify.script.run import ScriptRun, ScriptsUnavailableError, Turn
 
 log = logging.getLogger("herald.script")
 
 STARTS: Final = 3
-LATE: Final = "The script did not stop when its time was over: {error}"
-DIED: Final = "The script's process failed: {error}"
+LATE: Final = "The script did not stop when its time was over ({error})"
+CRASHED: Final = "The engine crashed while it ran the script ({error})"
+UNSTARTED: Final = "a process for scripts cannot be started ({error})"
+KILLED: Final = "a process for scripts was killed, and so was the one after it ({error})"
 
 
 class Hand:
@@ -41,7 +44,7 @@ class Hand:
                 run.spend(time.monotonic() - begun, len(turns))
         except ChildLostError as error:  # it did not even start, several times
             for turn in left:
-                turn.part.fail(ScriptsUnavailableError(str(error)))
+                turn.part.fail(ScriptsUnavailableError(UNSTARTED.format(error=error)))
         finally:
             run.give_back(left)
 
@@ -61,10 +64,7 @@ class Hand:
                     await self.end()  # nobody waits for what it is doing
                     return
         except (ChildLostError, GarbageError) as error:
-            failed = _failed(error)
-            run.record(left.popleft(), failed)
-            if failed.why is Why.ENGINE:
-                log.warning("a script's process failed: %s", error, extra={"action": "script.child_failed"})
+            _lose(run, left, error)
             await self.end()
 
     async def _ready(self) -> Child:
@@ -79,12 +79,27 @@ class Hand:
             try:
                 return await start(self._limits, self._turns_most)
             except ChildLostError as error:
-                extra = {"action": "script.not_started", "attempt": attempt}
-                log.warning("a process for scripts cannot start: %s", error, extra=extra)
+                extra = {"action": "script.not_started", "attempt": attempt, "error": str(error)}
+                log.warning("a process for scripts cannot start", extra=extra)
         return await start(self._limits, self._turns_most)
 
 
-def _failed(error: ChildLostError | GarbageError) -> Failed:
-    if isinstance(error, ChildLostError) and error.late:
-        return Failed(Why.TIME, LATE.format(error=error))
-    return Failed(Why.ENGINE, DIED.format(error=error))
+def _lose(run: ScriptRun, left: deque[Turn], error: ChildLostError | GarbageError) -> None:
+    """What the loss of a child means for the turn that it was at; one that stays is given back with the others."""
+    loss = error.loss if isinstance(error, ChildLostError) else Loss.BROKEN
+    if loss is not Loss.LATE:
+        log.warning("a script's process failed", extra={"action": "script.child_failed", "error": str(error)})
+    turn = left[0]
+    match loss:
+        case Loss.LATE:
+            run.record(left.popleft(), Failed(Why.TIME, LATE.format(error=error)))
+        case Loss.BROKEN:
+            run.record(left.popleft(), Failed(Why.ENGINE, CRASHED.format(error=error)))
+        case Loss.KILLED | Loss.SILENT if not turn.lost:  # once may be an accident, which costs nobody a message
+            left[0] = replace(turn, lost=turn.lost + 1)
+        case Loss.KILLED:
+            turn.part.fail(ScriptsUnavailableError(KILLED.format(error=error)))
+        case Loss.SILENT:
+            run.record(left.popleft(), Failed(Why.TIME, LATE.format(error=error)))
+        case _:
+            assert_never(loss)

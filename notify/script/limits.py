@@ -17,4 +17,4 @@ class Limits:
     log_characters: int = 500
     answer_seconds: float = 5.0  # on the clock, for what the processor's time does not see
     total_seconds: float = 60.0  # of a request, in all its processes
-    trial: int = 20  # recipients after whose common failure the rest of a request is not tried
+    trial: int = 20  # recipients after whose common, costly failure the rest of a request is not tried

@@ -4,9 +4,9 @@
        ^                                                                          │
        └──────────────────────── a result for each recipient <────────────────────┘
 
-A hand takes a slice, a child answers each recipient of it with a frame. A child that dies costs the recipient whose
-turn it was; the others of its slice are given back and run in a new one. Hands and children exist while there is work,
-and for a while longer.
+A hand takes a slice, a child answers each recipient of it with a frame. A child that crashes costs the recipient whose
+turn it was; one that is killed costs nobody, as long as the next one lives. The others of its slice are given back and
+run in a new one. Hands and children exist while there is work, and for a while longer.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import signal
 import sys
 from asyncio.subprocess import Process
 from collections.abc import Sequence
+from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Final
@@ -21,14 +22,26 @@ PACKAGE: Final = "quickjs-ng"
 TURN_SECONDS_MOST: Final = 4  # times the processor's time of a turn, as what a turn may take in the sum of all
 READY_SECONDS, GONE_SECONDS = 20.0, 1.0
 TIMED_OUT: Final = frozenset((signal.SIGPROF, signal.SIGXCPU))
+CRASHED: Final = frozenset(
+    (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP)
+)
+
+
+class Loss(StrEnum):
+    """How a child was lost, by who may have caused it."""
+
+    LATE = "late"  # the kernel ended it when its processor time was over: the script
+    BROKEN = "broken"  # it crashed, ended by itself or said nonsense: the script and the engine
+    KILLED = "killed"  # by a signal that no script can cause: somebody outside
+    SILENT = "silent"  # no answer in time on the clock: a machine that stands still, mostly
 
 
 class ChildLostError(Exception):
-    """The child is dead, silent or says nonsense; `late` when it was its time that was over."""
+    """The child is dead, silent or says nonsense; the reason is short enough for brackets."""
 
-    def __init__(self, reason: str, *, late: bool = False) -> None:
+    def __init__(self, reason: str, loss: Loss = Loss.BROKEN) -> None:
         super().__init__(reason)
-        self.late = late
+        self.loss = loss
 
 
 class Child:
@@ -93,7 +106,7 @@ class Child:
                     raise ChildLostError("its frame is too long")
                 return await self._out.readexactly(length)
         except TimeoutError:
-            raise ChildLostError(f"no answer within {seconds:g} s", late=True) from None
+            raise ChildLostError(f"no answer within {seconds:g} s", Loss.SILENT) from None
         except (asyncio.IncompleteReadError, ConnectionError):
             raise await self._lost() from None
 
@@ -104,7 +117,7 @@ class Child:
                 await self._process.wait()
         await self.end()
         code = self._process.returncode or 0
-        return ChildLostError(f"its process ended ({_ending(code)})", late=-code in TIMED_OUT)
+        return ChildLostError(_ending(code), _loss(code))
 
 
 async def start(limits: Limits, turns_most: int) -> Child:
@@ -146,6 +159,12 @@ def engine() -> Path:
 
 def _frame(kind: str, content: str) -> bytes:
     return (len(content) + 1).to_bytes(4, "big") + kind.encode() + content.encode("ascii")
+
+
+def _loss(code: int) -> Loss:
+    if -code in TIMED_OUT:
+        return Loss.LATE
+    return Loss.KILLED if code < 0 and -code not in CRASHED else Loss.BROKEN
 
 
 def _ending(code: int) -> str:

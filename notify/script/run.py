@@ -20,6 +20,7 @@ SLICE_SECONDS: Final = 0.1  # a slice that took longer is followed by a smaller 
 BUDGET: Final = "The script used up the {seconds:g} s that one request has; it was not run for the others"
 STOPPED: Final = "{says}; it failed like this for the first {count} recipients and was not run for the others"
 STOPPED_CHARACTERS: Final = 150  # of the sentence around an error, with its place
+COSTLY: Final = frozenset((Why.TIME, Why.MEMORY, Why.OUTPUT, Why.ENGINE))  # to fail in these ways for a thousand
 
 
 class ScriptsUnavailableError(RuntimeError):
@@ -54,6 +55,7 @@ class Turn:
     part: Part
     position: int
     context: str
+    lost: int = 0  # processes that went away in it, without its doing
 
     @property
     def is_wanted(self) -> bool:
@@ -75,7 +77,7 @@ class ScriptRun:
         self._started = 0  # of the trial
         self._alike: Failed | None = None  # how everybody failed so far
         self._failed = 0
-        self._is_tried = False  # somebody succeeded, or failed in another way: the rest has to be run
+        self._is_tried = False  # somebody succeeded, or failed cheaply or in another way: the rest has to be run
         self._verdict: Failed | None = None  # for everybody from now on
 
     async def render(self, contexts: Sequence[Mapping[str, Any]]) -> list[Result]:
@@ -141,10 +143,11 @@ class ScriptRun:
         failure = replace(result, log=())
         if failure.why is Why.SYNTAX:
             self._verdict = failure
+            return
         self._alike = self._alike or failure
-        self._is_tried = failure != self._alike
+        self._is_tried = failure.why not in COSTLY or failure != self._alike
         self._failed += 1
-        if not self._is_tried and self._failed >= self._limits.trial and self._verdict is None:
+        if not self._is_tried and self._failed >= self._limits.trial:
             self._verdict = _stopped(failure, self._failed)
 
     def _tell_the_rest(self) -> None:

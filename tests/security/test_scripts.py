@@ -6,12 +6,13 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import pytest
 
 from notify.script.context import Recipient, context
-from notify.script.pool import Limits, ScriptPool
+from notify.script.pool import Limits, ScriptPool, ScriptsUnavailableError
 from notify.script.results import Failed, Printed, Result, Why
 
 VICTIM: Final = "if (context.session.UserContext.emailId !== 'p1@example.com') print('fine'); else "
@@ -39,11 +40,28 @@ async def alone(pool: ScriptPool, source: str) -> Result:
     return result
 
 
-async def first(pool: ScriptPool) -> int:
-    """The pool's process, as soon as it is there."""
-    while not pool.pids:  # noqa: ASYNC110 - a fact of another process
-        await asyncio.sleep(0)
+@asynccontextmanager
+async def opened(limits: Limits) -> AsyncIterator[ScriptPool]:
+    """A pool of one process with limits of its own."""
+    pool = ScriptPool(workers=1, limits=limits)
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
+async def first(pool: ScriptPool, *, after: int = 0) -> int:
+    """The pool's process, as soon as it is there, or the one that comes after another."""
+    async with asyncio.timeout(10):
+        while pool.pids in ((), (after,)):  # noqa: ASYNC110 - a fact of another process
+            await asyncio.sleep(0)
     return pool.pids[0]
+
+
+def causes(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What the log says of processes that were lost."""
+    found = (vars(record) for record in caplog.records)
+    return [record["error"] for record in found if record.get("action") == "script.child_failed"]
 
 
 async def among_others(pool: ScriptPool, hostile: str) -> Failed:
@@ -316,33 +334,80 @@ class TestThrows:
         assert ("ReferenceError: y is not defined", 3) == placed(await alone(pool, "\n\n  y"))
 
 
+BUSY: Final = "{ const end = Date.now() + 200; while (Date.now() < end); } print('fine')"
+AT_WORK: Final = Limits(cpu_seconds=20.0, answer_seconds=30.0)
+
+
 class TestCrash:
-    @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL])
-    async def test_engine(self, number: signal.Signals) -> None:
-        """S10: a process that crashes takes one recipient with it; the others and the pool go on."""
-        pool = ScriptPool(workers=1, limits=Limits(cpu_seconds=20.0))
-        try:
+    @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT])
+    async def test_engine(self, number: signal.Signals, caplog: pytest.LogCaptureFixture) -> None:
+        """S10: an engine that crashes takes one recipient with it; the others and the pool go on."""
+        async with opened(AT_WORK) as pool:
             source = "if (context.session.UserContext.emailId === 'p0@example.com') for(;;); print('fine')"
             rendering = asyncio.create_task(pool.begin(source).render(people(5)))
             os.kill(await first(pool), number)  # its first turn is an endless loop, so it is in it or about to begin it
             failed, *others = await rendering
-        finally:
-            await pool.close()
 
-        assert Failed(Why.ENGINE, f"The script's process failed: its process ended ({number.name})") == failed
+        assert Failed(Why.ENGINE, f"The engine crashed while it ran the script ({number.name})") == failed
         assert [FINE] * 4 == others
+        assert [number.name] == causes(caplog)
 
-    async def test_stopped(self) -> None:
-        """S10: a process that neither ends nor answers is killed by the clock."""
-        pool = ScriptPool(workers=1, limits=Limits(cpu_seconds=20.0, answer_seconds=0.3))
-        try:
-            rendering = asyncio.create_task(pool.begin("for(;;);").render(people(1)))
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+    async def test_stop_of_the_group(self, number: signal.Signals) -> None:
+        """S10: a signal that stops the server does not end its children, who finish what they are at."""
+        async with opened(AT_WORK) as pool:
+            rendering = asyncio.create_task(pool.begin(BUSY).render(people(1)))
+            pid = await first(pool)
+            os.kill(pid, number)
+
+            assert [FINE] == await rendering
+            assert (pid,) == pool.pids
+
+    @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGUSR1])
+    async def test_killed_once(self, number: signal.Signals, caplog: pytest.LogCaptureFixture) -> None:
+        """S10: a process that somebody kills costs nobody their message, and the log says what killed it."""
+        async with opened(AT_WORK) as pool:
+            rendering = asyncio.create_task(pool.begin(BUSY).render(people(5)))
+            os.kill(await first(pool), number)
+
+            assert [FINE] * 5 == await rendering
+        assert [number.name] == causes(caplog)
+
+    async def test_killed_twice(self) -> None:
+        """S10: where processes are killed again and again nothing is decided about anybody; later it may go well."""
+        async with opened(AT_WORK) as pool:
+            run = pool.begin("if (context.session.UserContext.emailId === 'p0@example.com') for(;;); print('fine')")
+            rendering = asyncio.create_task(run.render(people(5)))
+            pid = await first(pool)
+            os.kill(pid, signal.SIGKILL)
+            os.kill(await first(pool, after=pid), signal.SIGKILL)
+            with pytest.raises(ScriptsUnavailableError, match="SIGKILL"):
+                await rendering
+
+            assert [FINE] * 4 == await run.render(people(5)[1:])
+
+    async def test_silent_once(self) -> None:
+        """S10: a process that stands still is replaced, and its recipient gets the message."""
+        async with opened(Limits(cpu_seconds=20.0, answer_seconds=2.0)) as pool:
+            rendering = asyncio.create_task(pool.begin(BUSY).render(people(2)))
             os.kill(await first(pool), signal.SIGSTOP)
-            [result] = await rendering
-        finally:
-            await pool.close()
 
-        assert Why.TIME is why(result)
+            assert [FINE] * 2 == await rendering
+
+    async def test_silent_twice(self, caplog: pytest.LogCaptureFixture) -> None:
+        """S10: who twice gets no answer has a script that does not stop; it is ended by the clock."""
+        async with opened(Limits(cpu_seconds=20.0, answer_seconds=0.3)) as pool:
+            result = await alone(pool, "for(;;);")
+
+        assert Failed(Why.TIME, "The script did not stop when its time was over (no answer within 0.3 s)") == result
+        assert ["no answer within 0.3 s"] * 2 == causes(caplog)
+
+    @pytest.mark.parametrize("timeout", ["", ", 1e6"])
+    async def test_waits_for_nobody(self, pool: ScriptPool, timeout: str) -> None:
+        """S10: a script cannot stand still without using its time: there is nothing that blocks."""
+        result = await alone(pool, f"Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0{timeout})")
+
+        assert "TypeError: cannot block in this thread" == error(result)
 
 
 def why(result: Result) -> Why | None:

@@ -128,32 +128,51 @@ class TestStopping:
         assert isinstance(second, Failed)
         assert (Why.THROWN, Why.THROWN, Printed("1")) == (first.why, second.why, third)
 
-    async def test_fails_for_everybody(self, pool: ScriptPool) -> None:
-        """What fails in the same way for the first twenty is not run for the others, who are told so."""
-        run = pool.begin("koreDebugger.log(context.n);\nnull.x")
-        results = await run.render(numbers(100))
+    @pytest.mark.parametrize(
+        ("costly", "why"),
+        [("print('x'.repeat(3e5))", Why.OUTPUT), ("new ArrayBuffer(2e9)", Why.MEMORY), ("for(;;);", Why.TIME)],
+    )
+    async def test_costs_much(self, costly: str, why: Why) -> None:
+        """What fails at great cost in the same way for the first twenty is not run for the others, who are told so."""
+        async with opened(limits=Limits(cpu_seconds=0.02)) as pool:
+            run = pool.begin(f"koreDebugger.log(context.n);\n{costly}")
+            tried = [result for result in await run.render(numbers(20)) if isinstance(result, Failed)]
+            others = await run.render(numbers(80))
 
-        assert [
-            Failed(Why.THROWN, "TypeError: cannot read property 'x' of null", 2, 1, (str(n),)) for n in range(20)
-        ] == (results[:20])
-        rest = (
-            "TypeError: cannot read property 'x' of null (line 2, column 1);"
-            " it failed like this for the first 20 recipients and was not run for the others"
-        )
-        assert [Failed(Why.THROWN, rest)] * 80 == results[20:]
-        assert [rest] == errors(await run.render(numbers(1)))
+        assert [(why, (str(n),)) for n in range(20)] == [(failed.why, failed.log) for failed in tried]
+        [says] = {failed.says for failed in tried}
+        rest = f"{says}; it failed like this for the first 20 recipients and was not run for the others"
+        assert [Failed(why, rest)] * 80 == others
+
+    async def test_costs_much_at_once(self, pool: ScriptPool) -> None:
+        """A single large request of such a script stops after twenty, too."""
+        results = await pool.begin("print('x'.repeat(3e5))").render(numbers(100))
+
+        assert 80 == len([text for text in errors(results) if "not run" in text])
+
+    @pytest.mark.parametrize(
+        ("source", "failed"),
+        [
+            ("if (context.n >= 24) print('fine')", Failed(Why.SILENT, "The script printed nothing")),
+            ("if (context.n < 24) throw 'no days'; print('fine')", Failed(Why.THROWN, "Thrown: no days")),
+        ],
+    )
+    async def test_costs_little(self, pool: ScriptPool, source: str, failed: Failed) -> None:
+        """A script that throws or prints nothing for the first twenty is run for everybody, each with their result."""
+        assert [failed] * 24 + [Printed("fine")] * 6 == await pool.begin(source).render(numbers(30))
 
     async def test_few_people(self, pool: ScriptPool) -> None:
         """With fewer than twenty people everybody is run, also in several parts."""
-        run = pool.begin("throw context.n > 3 ? 'large' : 'small'")
+        run = pool.begin("print('x'.repeat(3e5))")
         results = await run.render(numbers(8)) + await run.render(numbers(11))
 
-        assert 19 == len([text for text in errors(results) if text in {"Thrown: large", "Thrown: small"}])
+        assert ["The script printed more than 256 KB"] * 19 == errors(results)
 
-    @pytest.mark.parametrize("other", ["print('fine')", "throw 'another'"])
+    @pytest.mark.parametrize("other", ["print('fine')", "throw 'another'", "new ArrayBuffer(2e9)"])
     async def test_not_everybody_alike(self, pool: ScriptPool, other: str) -> None:
         """One success or another failure among the first twenty, and all are run."""
-        results = await pool.begin(f"if (context.n % 16 === 7) {other}; else null.x").render(numbers(100))
+        source = f"if (context.n % 16 === 7) {other}; else print('x'.repeat(3e5))"
+        results = await pool.begin(source).render(numbers(100))
 
         assert not [text for text in errors(results) if "not run" in text]
 
