@@ -96,7 +96,8 @@ def printed(channel: ChannelName, result: Result, *, markup: bool) -> Personal:
     """What a script came to for one person: an object is the native payload, anything else is text."""
     match result:
         case Failed():
-            return Unready("script_failed", result.why.value, _correct(result.says), Notes(log=result.log))
+            says = f"Tell Herald's operator: {result.says}" if result.why is Why.ENGINE else _correct(result.says)
+            return Unready("script_failed", result.why.value, says, Notes(log=result.log))
         case Printed(output, log):
             notes = Notes(log=log)
         case _:
