@@ -286,7 +286,10 @@ class TestBlocks:
                 "elements[0].url: must be an address that begins with https://, http:// or mailto:",
             ),
             (
-                {"type": "actions", "elements": [{"type": "overflow", "options": [{"text": PLAIN, "url": "ftp://x"}]}]},
+                {
+                    "type": "actions",
+                    "elements": [{"type": "overflow", "options": [{"text": PLAIN, "value": "v", "url": "ftp://x"}]}],
+                },
                 "elements[0].options[0].url: must be an address",
             ),
             ({"type": "section", "text": PLAIN, "accessory": {**BUTTON, "url": "https://x y"}}, "accessory.url: must"),
