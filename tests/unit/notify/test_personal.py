@@ -40,7 +40,9 @@ class TestPrinted:
         assert isinstance(message, Ready)
         assert message.notes == Notes()
 
-    @pytest.mark.parametrize("output", ['{"text":"a","text":"b"}', '{"a":' * 70 + "1" + "}" * 70])
+    @pytest.mark.parametrize(
+        "output", ['{"text":"a","text":"b"}', '{"a":' * 70 + "1" + "}" * 70, '{"a":' * 5000 + "1" + "}" * 5000]
+    )
     def test_ambiguous(self, output: str) -> None:
         """An object that two readers could understand differently is refused, never guessed at."""
         message = printed(TEAMS, Printed(output), markup=False)
