@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from notify.addresses import NO_ADDRESS, opens
+
 Found = tuple[str, str]  # place, what is wrong
 Check = Callable[[object, str], Iterator[Found]]
 
@@ -53,6 +55,12 @@ def a_picture(value: object, at: str) -> Iterator[Found]:
     """The address of a picture."""
     if not isinstance(value, str) or not value.lower().startswith(("https://", "http://")):
         yield at, "must be the https address of a picture"
+
+
+def an_address(value: object, at: str) -> Iterator[Found]:
+    """The address that a press opens."""
+    if not isinstance(value, str) or not opens(value):
+        yield at, NO_ADDRESS
 
 
 def anything(value: object, at: str) -> Iterator[Found]:
@@ -127,7 +135,9 @@ _CONFIRM: Final = an_object(
     "a confirmation dialog",
     Form({"title": PLAIN, "text": TEXT, "confirm": PLAIN, "deny": PLAIN}, {"style": a_word("primary", "danger")}),
 )
-_OPTION: Final = an_object("an option", Form({"text": TEXT, "value": a_string}, {"description": TEXT, "url": a_string}))
+_OPTION: Final = an_object(
+    "an option", Form({"text": TEXT, "value": a_string}, {"description": TEXT, "url": an_address})
+)
 _GROUP: Final = an_object("a group of options", Form({"label": PLAIN, "options": a_list(_OPTION)}))
 
 # block elements
@@ -171,7 +181,7 @@ _PRESS: Final = {
         {"text": PLAIN},
         {
             **_ANY,
-            "url": a_string,
+            "url": an_address,
             "value": a_string,
             "style": a_word("primary", "danger"),
             "accessibility_label": a_string,
@@ -215,7 +225,7 @@ _RICH: Final = a_list(
         "an element of rich text",
         {
             "text": Form({"text": a_string}, _STYLED),
-            "link": Form({"url": a_string}, {**_STYLED, "text": anything, "unsafe": anything}),
+            "link": Form({"url": an_address}, {**_STYLED, "text": anything, "unsafe": anything}),
             "emoji": Form({"name": a_string}, {**_STYLED, "unicode": anything, "skin_tone": anything, "url": anything}),
             "user": Form({"user_id": a_string}, _STYLED),
             "usergroup": Form({"usergroup_id": a_string}, _STYLED),

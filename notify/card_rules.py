@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from notify.addresses import NO_ADDRESS, opens
 from notify.card_schema import NEWEST, Found, version_of
 
 _NO_STYLES: Final = frozenset({"positive", "destructive"})
@@ -50,6 +51,8 @@ def _element(element: Mapping[str, Any], at: str) -> Iterator[Found]:
             yield f"{at}.style", f'"{style}" is not shown by Teams'
         if kind == "Action.Submit" and "isEnabled" in element:
             yield f"{at}.isEnabled", "is not honoured by Teams on Action.Submit"
+        if kind == "Action.OpenUrl" and isinstance(element.get("url"), str) and not opens(element["url"]):
+            yield f"{at}.url", NO_ADDRESS
     if kind == "Input.File":
         yield at, "cannot be used: Teams uploads no files from a card"
 

@@ -85,6 +85,8 @@ def _slack(payload: Mapping[str, Any]) -> Iterator[Found]:
     yield from _blocks(payload.get("blocks"), "blocks", ids)
     for index, attachment in enumerate(_list(payload.get("attachments"))):
         if isinstance(attachment, Mapping):
+            if "contentType" in attachment:
+                yield f"attachments[{index}]", "is an attachment of Teams, which Slack does not show"
             yield from _blocks(attachment.get("blocks"), f"attachments[{index}].blocks", ids)
 
 

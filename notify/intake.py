@@ -74,6 +74,7 @@ def _payload(channel: ChannelName, payload: dict[str, Any], style: Style, at: st
 
 def _script(channel: ChannelName, source: str, style: Style, at: str) -> Message | Unfit:
     """JSON text of an object is the native payload; anything else is JavaScript."""
+    source = strict_json.without_mark(source)
     try:
         payload = strict_json.object_in(source)
         if payload is None and strict_json.is_broken_object(source):

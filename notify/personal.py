@@ -14,10 +14,10 @@ from typing import Any, Final, assert_never
 import orjson
 
 from adapters.base import ChannelName
-from notify import render, strict_json
+from notify import render, strict_json, templates
 from notify.message import Kind, Message
 from notify.notes import NO_NOTES, Notes
-from notify.placeholders import Template, names_in, read_payload, read_text
+from notify.placeholders import Filled, Template, names_in, read_payload, read_text
 from notify.render import Problem, Rendered, Unfit
 from notify.script.results import Failed, Printed, Result, Why
 
@@ -26,6 +26,7 @@ OUTPUT: Final = "the script's output"
 ITSELF: Final = "The script "  # how a failure begins that is no error of JavaScript
 ALMOST_AN_OBJECT: Final = f"{OUTPUT} begins like a JSON object and is none: it is sent as text"
 SAYS_MOST: Final = 500
+_FITS_ANYWHERE: Final = "https://x.example"  # a value that is in form as words and as an address
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +70,23 @@ class Writer:
         self._channel = channel
         self._kind = message.kind
         self._template = _read(channel, message)
+        self._fitting = dict.fromkeys(self._template.names, _FITS_ANYWHERE)
 
     def write(self, values: Mapping[str, str]) -> Personal:
         """The message with one person's values."""
         filled = self._template.fill(values)
-        return _personal(self._render(filled.value), Notes(tuple(map(_unfilled, filled.missing))))
+        slip = self._slip(filled)
+        rendered = Unfit((Problem(f"{FIELD}.payload", slip),)) if slip else self._render(filled.value)
+        return _personal(rendered, Notes(tuple(map(_unfilled, filled.missing))))
+
+    def _slip(self, filled: Filled) -> str | None:
+        """What this person's values, and not the author's words, bring out of a template's form."""
+        if self._kind is not Kind.TEMPLATE or not templates.is_template(filled.value):
+            return None
+        slip = templates.slip(filled.value)
+        if slip is None or templates.slip(self._template.fill(self._fitting).value) is not None:
+            return None
+        return slip
 
     def _render(self, value: Any) -> Rendered | Unfit:  # a text or a payload, by the message's kind
         if self._kind is Kind.TEMPLATE:

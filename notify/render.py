@@ -24,7 +24,8 @@ Payload = Mapping[str, Any]
 
 TEAMS_MAX_BYTES: Final = 80 * 1024  # documented ceiling about 100 KB in UTF-16; the rest is for what the wire adds
 FALLBACK: Final = templates.UNSAID
-TEXT_ALONE: Final = "is no template in its documented form: only its text is shown"
+TEXT_ALONE: Final = "only its text is shown"
+_UNKNOWN: Final = "is a template of a kind that Herald does not know"
 TEAMS_SUMMARY_MOST: Final = 200  # characters; nothing documents how much of a summary a notification shows
 _PICTURE: Final = "data:image/"
 _PICTURE_IN_JSON: Final = f'"{_PICTURE}'.encode()  # where it is missing there is none, and nothing has to be walked
@@ -146,11 +147,13 @@ def _template(channel: ChannelName, payload: Payload, field: str) -> Rendered | 
     built = templates.render(channel, payload)
     if built is not None:
         return _of_template(native(channel, built, field), field)
-    said = templates.text_of(payload)
+    said, slip = templates.text_of(payload), templates.slip(payload)
     if said is None:
-        return Unfit((Problem(f"{field}.payload", "is no known template and has no text: send the native payload"),))
+        return Unfit((Problem(f"{field}.payload", slip or f"{_UNKNOWN}, and has no text: send the native payload"),))
     rendered = text(channel, said, f"{field}.payload.text")
-    return rendered if isinstance(rendered, Unfit) else replace(rendered, warnings=(f"{field}.payload: {TEXT_ALONE}",))
+    if isinstance(rendered, Unfit):
+        return rendered
+    return replace(rendered, warnings=(f"{field}.payload: {slip or _UNKNOWN}: {TEXT_ALONE}",))
 
 
 def _of_template(found: Rendered | Unfit, field: str) -> Rendered | Unfit:

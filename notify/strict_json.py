@@ -15,6 +15,8 @@ import orjson
 
 MAX_DEPTH: Final = 64
 _OBJECT_BEGINS: Final = re.compile(r'\s*\{\s*"[^"\\\n]*"\s*:')
+_TOO_DEEP: Final = f"is nested deeper than {MAX_DEPTH} levels"
+_MARK: Final = "\ufeff"
 _Container = dict[str, object] | list[object]
 _LOWEST, _HIGHEST = -(2**63), 2**64 - 1  # what orjson can write again
 
@@ -39,15 +41,22 @@ def read(raw: bytes | str) -> object:
 
 def object_in(text: str) -> dict[str, object] | None:
     """The object that a text is as JSON, if it is one; raises NotJson for one that could be understood in two ways."""
-    text = text.strip()
+    text = without_mark(text).strip()
     if not text.startswith("{"):
         return None
     try:
         json.loads(text)
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
+    except RecursionError:
+        raise NotJson(_TOO_DEEP) from None
     value = read(text)
     return value if isinstance(value, dict) else None
+
+
+def without_mark(text: str) -> str:
+    """The text without the byte order mark that some editors put at the very start of a file."""
+    return text.removeprefix(_MARK)
 
 
 def is_broken_object(text: str) -> bool:
@@ -63,7 +72,7 @@ def _check_depth(value: object) -> None:
             return
         level = [child for parent in level for child in _containers(_children(parent))]
     if level:
-        raise NotJson(f"is nested deeper than {MAX_DEPTH} levels")
+        raise NotJson(_TOO_DEEP)
 
 
 def _containers(values: Iterable[object]) -> list[_Container]:

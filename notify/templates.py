@@ -2,8 +2,8 @@
 
 Kinds: text, button, quick_replies, list, table, image, in the form that Kore documents for its web SDK
 (Koredotcom/docs: docs/xo/sdk/web-mobile-sdk-message-formatting-and-templates.md). A template is first read into
-neutral parts; whatever does not have the documented form is not guessed at: `render` answers None and the caller
-sends the template's text instead.
+neutral parts; whatever does not have the documented form is not guessed at: `render` answers None, and `slip` says
+which member is wrong.
 """
 
 from __future__ import annotations
@@ -23,35 +23,54 @@ UNSAID: Final = "You have a new notification."  # where there are no words to sh
 
 
 class NotTheForm(ValueError):
-    """The template does not have its documented form."""
+    """The template does not have its documented form; the message names the member and what is wrong with it."""
+
+    def __init__(self, at: str, says: str) -> None:
+        super().__init__(f"{at}: {says}")
 
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """The inner payload, read strictly."""
+    """An object of the inner payload, read strictly; `at` is what stands before the names of its members."""
 
     fields: Mapping[str, Any]
+    at: str = ""
+
+    def place(self, *names: str) -> str:
+        """Where the first of these members is that there is; without any, where the first belongs."""
+        return f"{self.at}{next((name for name in names if name in self.fields), names[0])}"
 
     def text(self, *names: str, default: str | None = None) -> str:
         found = next((self.fields[name] for name in names if name in self.fields), default)
         if isinstance(found, bool) or not isinstance(found, str | int | float):
-            raise NotTheForm
+            raise NotTheForm(self.place(*names), "must be text")
         return str(found)
+
+    def words(self, *names: str, default: str | None = None) -> str:
+        said = self.text(*names, default=default)
+        if not said.strip():
+            raise NotTheForm(self.place(*names), "must not be empty")
+        return said
 
     def web(self, *names: str) -> str:
         url = self.text(*names).strip()
-        if not url.lower().startswith(("https://", "http://")) or not _PRINTED.fullmatch(url):
-            raise NotTheForm
+        if not url.lower().startswith(("https://", "http://")):
+            raise NotTheForm(self.place(*names), "must be an address that begins with http:// or https://")
+        if not _PRINTED.fullmatch(url):
+            raise NotTheForm(self.place(*names), "must be an address without blanks")
         return url
 
     def items(self, name: str, *, optional: bool = False) -> list[Any]:
         found = self.fields.get(name, [] if optional else None)
         if not isinstance(found, list) or not (found or optional):
-            raise NotTheForm
+            raise NotTheForm(self.place(name), "must be a list" if optional else "must be a list that is not empty")
         return found
 
     def objects(self, name: str, *, optional: bool = False) -> list[_Body]:
-        return [_body(item) for item in self.items(name, optional=optional)]
+        return [
+            _body(item, f"{self.place(name)}[{index}]")
+            for index, item in enumerate(self.items(name, optional=optional))
+        ]
 
 
 def is_template(payload: Mapping[str, Any]) -> bool:
@@ -68,17 +87,31 @@ def text_of(payload: Mapping[str, Any]) -> str | None:
 
 def render(channel: ChannelName, payload: Mapping[str, Any]) -> dict[str, Any] | None:
     """The template in the platform's own words; None for a kind or form that we do not know."""
-    inner = payload["payload"]
-    kind = inner.get("template_type", payload["type"])
-    read = _KINDS.get(kind) if isinstance(kind, str) else None
-    if read is None:
-        return None
     try:
-        parts = read(_Body(inner))
+        parts = _parts(payload)
     except NotTheForm:
+        return None
+    if parts is None:
         return None
     summary = text_of(payload) or next(filter(None, map(_summary, parts)), UNSAID)
     return cards.render(parts, summary) if channel is ChannelName.MSTEAMS else blockkit.render(parts, summary)
+
+
+def slip(payload: Mapping[str, Any]) -> str | None:
+    """What keeps a template of a known kind from its form, as "member: what is wrong"; None for every other."""
+    try:
+        _parts(payload)
+    except NotTheForm as error:
+        return str(error)
+    return None
+
+
+def _parts(payload: Mapping[str, Any]) -> list[Part] | None:
+    """The neutral parts; None for a kind that we do not know. Raises NotTheForm."""
+    inner = payload["payload"]
+    kind = inner.get("template_type", payload["type"])
+    read = _KINDS.get(kind) if isinstance(kind, str) else None
+    return read(_Body(inner)) if read else None
 
 
 def _summary(part: Part) -> str:
@@ -95,7 +128,7 @@ def _summary(part: Part) -> str:
 
 
 def _text(body: _Body) -> list[Part]:
-    return [Said(_filled(body.text("text")))]
+    return [Said(body.words("text"))]
 
 
 def _button(body: _Body) -> list[Part]:
@@ -114,10 +147,9 @@ def _list(body: _Body) -> list[Part]:
 
 def _table(body: _Body) -> list[Part]:
     columns = [column if isinstance(column, list) and column else [column] for column in body.items("columns")]
-    header, sides = [_cell(column[0]) for column in columns], [_side(column[1:2]) for column in columns]
-    rows = [[_cell(value) for value in row.items("Values")] for row in body.objects("elements")]
-    if any(len(row) != len(header) for row in rows):
-        raise NotTheForm
+    header = [_cell(column[0], f"columns[{index}]") for index, column in enumerate(columns)]
+    sides = [_side(column[1:2]) for column in columns]
+    rows = [_row(row, len(header)) for row in body.objects("elements")]
     said = body.text("text", default="")
     return [*([Said(said)] if said.strip() else []), Grid(header, rows, sides)]
 
@@ -128,12 +160,12 @@ def _image(body: _Body) -> list[Part]:
 
 
 def _item(body: _Body) -> Item:
-    action = body.fields.get("default_action")
+    action, at = body.fields.get("default_action"), body.place("default_action")
     return Item(
-        title=_filled(body.text("title")),
+        title=body.words("title"),
         subtitle=body.text("subtitle", default=""),
         picture=body.web("image_url") if body.fields.get("image_url") else None,
-        link=_body(action).web("url") if isinstance(action, Mapping) and "url" in action else None,
+        link=_body(action, at).web("url") if isinstance(action, Mapping) and "url" in action else None,
         choices=_choices(body.objects("buttons", optional=True)),
     )
 
@@ -143,36 +175,38 @@ def _choices(found: Sequence[_Body]) -> list[Choice]:
 
 
 def _choice(body: _Body) -> Choice:
-    title = _filled(body.text("title"))
+    title = body.words("title")
     picture = body.web("image_url") if body.fields.get("image_url") else None
     if "url" in body.fields:
         return Choice(title, url=body.web("url"), picture=picture)
-    return Choice(title, value=_filled(body.text("payload", "value", default=title)), picture=picture)
+    return Choice(title, value=body.words("payload", "value", default=title), picture=picture)
 
 
-def _body(item: object) -> _Body:
+def _body(item: object, at: str) -> _Body:
     if not isinstance(item, Mapping):
-        raise NotTheForm
-    return _Body(item)
+        raise NotTheForm(at, "must be an object")
+    return _Body(item, f"{at}.")
 
 
-def _cell(value: object) -> str:
+def _row(row: _Body, width: int) -> list[str]:
+    at = row.place("Values")
+    cells = [_cell(value, f"{at}[{index}]") for index, value in enumerate(row.items("Values"))]
+    if len(cells) != width:
+        raise NotTheForm(at, f"must have a value for each of the {width} columns, and has {len(cells)}")
+    return cells
+
+
+def _cell(value: object, at: str) -> str:
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise NotTheForm
+        raise NotTheForm(at, "must be text or a number")
     return str(value)
 
 
 def _side(found: Sequence[object]) -> Side:
     """Kore's web SDK knows the same words; anything else is the default."""
     return next((side for side in Side if list(found) == [side.value]), Side.LEFT)
-
-
-def _filled(said: str) -> str:
-    if not said.strip():
-        raise NotTheForm
-    return said
 
 
 _KINDS: Final[Mapping[str, Callable[[_Body], list[Part]]]] = {

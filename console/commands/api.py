@@ -215,7 +215,12 @@ def access_options(command: Decorated) -> Decorated:
         click.option("--url", metavar="URL", help="the server; default: server.public_url of the settings"),
         click.option("--bot", metavar="ST-ID", help="bot id; default: the only bot of the settings"),
         click.option("--token", envvar="HERALD_TOKEN", metavar="JWT", help="or in the variable HERALD_TOKEN"),
-        click.option("--client", "client_id", metavar="CLIENT_ID", help="mint the token from this client instead"),
+        click.option(
+            "--client",
+            "client_id",
+            metavar="CLIENT_ID",
+            help="mint the token from this client instead; stronger than HERALD_TOKEN",
+        ),
         click.option(
             "--private-key",
             type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -240,13 +245,20 @@ def find_access(
 ) -> Access:
     """Fill in from the settings what was not given; they are read only if something is missing."""
     if token and client_id:
-        raise click.UsageError("--token and --client exclude each other.")
+        if not _is_from_environment("token"):
+            raise click.UsageError("--token and --client exclude each other.")
+        token = None
     if url and bot and token:
         return Access(_http(url), bot, token)
     settings = tools.settings_or_fail(config)
     if not token:
         token = token_for(settings, _only_client(client_id), expires=3600, private_key=private_key)
     return Access(_http(url or settings.server.public_url), bot or choose_bot(settings, None).id, token)
+
+
+def _is_from_environment(option: str) -> bool:
+    """Whether nobody wrote this option in the command line."""
+    return click.get_current_context().get_parameter_source(option) is click.core.ParameterSource.ENVIRONMENT
 
 
 def _only_client(client_id: str | None) -> str:

@@ -103,7 +103,7 @@ def _options(*, is_channel_required: bool) -> Sequence[Callable[..., Any]]:
         click.option("--channel", type=CHANNELS, required=is_channel_required, help=channel),
         click.option("--text", help="the message as plain text"),
         click.option("--markup", metavar="TEXT", help="the message in the platform's own markup"),
-        click.option("--json-file", type=file, help="the platform's own payload as JSON"),
+        click.option("--json-file", type=click.File(encoding="utf-8-sig"), help="the platform's own payload as JSON"),
         click.option("--script", type=file, help="JavaScript that prints the message for each person"),
         click.option("--identity", "identities", multiple=True, metavar="E-MAIL", help="may be given many times"),
         click.option("--identities-file", type=file, help="one a line, # begins a comment, - is stdin"),

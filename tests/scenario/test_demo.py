@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -21,6 +22,7 @@ LOST = (
 )
 DROPPED = '{"platform": "slack", "operation": "chat.postMessage", "drop": "after", "every": 3}'
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/")
+PLATFORMS = re.compile(r"http://127\.0\.0\.1:\d+/_sim")
 
 
 class Demo:
@@ -172,6 +174,21 @@ class TestDemo:
         assert await demo.ends() == 130, demo.printed
         assert await silent(demo.ports)
         assert files_in(temporary) == []
+
+    async def test_addresses(self, start: Start) -> None:
+        """Both platforms know where events go, and Slack also where presses go."""
+        demo = await start(*SMALL, "--keep")
+        await demo.until("Settings, database and logs")
+        found = PLATFORMS.search(demo.printed)
+        assert found is not None, demo.printed
+
+        async with aiohttp.ClientSession() as session, session.get(f"{found[0]}/state") as answer:
+            apps = (await answer.json())["slack"]["apps"]
+
+        (ours,) = (app for app in apps if app["events_url"] is not None)
+        assert ours["events_url"].replace("/events", "/interactivity") == ours["interactivity_url"]
+        demo.process.send_signal(signal.SIGINT)
+        assert await demo.ends() == 0, demo.printed
 
     async def test_keep(self, start: Start, temporary: Path) -> None:
         """With --keep everything runs on until Ctrl-C; then the folder stays and the processes do not."""

@@ -137,7 +137,11 @@ class Stage:
         await self._platforms.post(
             "/teams/apps", {"app_id": TEAMS_APP, "messaging_endpoint": f"{server}/teams/{BOT}/messages"}
         )
-        await self._platforms.patch(f"/slack/apps/{self._slack_app}", {"events_url": f"{server}/slack/{BOT}/events"})
+        ours = f"{server}/slack/{BOT}"
+        await self._platforms.patch(
+            f"/slack/apps/{self._slack_app}",
+            {"events_url": f"{ours}/events", "interactivity_url": f"{ours}/interactivity"},
+        )
 
     async def teams_people(self, count: int) -> TeamsAudience:
         """Choose the people of the Teams request, and make some of them difficult."""

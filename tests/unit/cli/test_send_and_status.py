@@ -75,6 +75,21 @@ class TestSend:
         assert herald.seen[0].path == f"/api/public/bot/{BOT}/notify"
         assert jwt.decode(herald.seen[0].headers["auth"], CLIENT_SECRET, algorithms=["HS256"])["appId"] == "cs-1"
 
+    async def test_client_beats_the_environment(
+        self, shell: Shell, herald: StubHerald, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A client or token that is written in the command is stronger than the token of the environment."""
+        herald.answers = [record("IN_PROGRESS")]
+        monkeypatch.setenv("HERALD_TOKEN", "exported")
+        without = [word for word in send(herald) if word not in ("--token", "t")]
+
+        for arguments in ([*without, "--client", "cs-1"], send(herald), without):
+            assert (await shell.run_beside(*arguments)).exit_code == 0
+
+        minted, *rest = (request.headers["auth"] for request in herald.seen)
+        assert jwt.decode(minted, CLIENT_SECRET, algorithms=["HS256"])["appId"] == "cs-1"
+        assert ["t", "exported"] == rest
+
     async def test_identities_file(self, shell: Shell, herald: StubHerald) -> None:
         """A file gives one identity a line; blank lines and comments do not count."""
         herald.answers = [record("IN_PROGRESS")]
@@ -97,6 +112,17 @@ class TestSend:
         assert herald.bodies[0]["message"] == {"type": "script", "val": '{"text": "hi"}'}
         assert herald.bodies[0]["userIdentityType"] == "donotresolve"
         assert herald.seen[0].headers["Idempotency-Key"] == "k1"
+
+    async def test_payload_with_a_mark(self, shell: Shell, herald: StubHerald) -> None:
+        """A JSON file may begin with the byte order mark that editors on Windows write."""
+        herald.answers = [record("IN_PROGRESS")]
+        payload = shell.folder / "card.json"
+        payload.write_text('{"text": "hi"}', encoding="utf-8-sig")
+        arguments = [word for word in send(herald) if word not in ("--text", "hi")]
+
+        assert (await shell.run_beside(*arguments, "--json-file", str(payload))).exit_code == 0
+
+        assert herald.bodies[0]["message"] == {"type": "script", "val": '{"text": "hi"}'}
 
     async def test_watch(self, shell: Shell, herald: StubHerald) -> None:
         """With --watch the request is followed to its end and decides the exit code."""

@@ -113,6 +113,14 @@ class TestCards:
                 {"actions": [{"type": "Action.OpenUrl", "url": "x", "style": "Positive"}]},
                 'actions[0].style: "Positive" is not shown by Teams',
             ),
+            (
+                {"actions": [{"type": "Action.OpenUrl", "url": "intranet/help"}]},
+                "actions[0].url: must be an address that begins with https://, http:// or mailto:",
+            ),
+            (
+                {"selectAction": {"type": "Action.OpenUrl", "url": "javascript:alert(1)"}},
+                "selectAction.url: must be an address that begins with https://, http:// or mailto:",
+            ),
             ({"body": []}, "card: shows nothing: give a body or actions"),
             (
                 {"body": [{**TEXT, "id": "a"}, {**TEXT, "id": "a"}]},
@@ -123,6 +131,12 @@ class TestCards:
     def test_teams(self, more: dict[str, Any], found: str) -> None:
         """What the schema allows and Teams does not is named too."""
         assert found in of_card(TEXT, **more)
+
+    @pytest.mark.parametrize("url", ["https://x.example", "HTTP://x.example/a?b=c#d", "mailto:ann@x.example"])
+    def test_address(self, url: str) -> None:
+        """What a press can open is no finding, on either platform."""
+        assert () == of_card(TEXT, actions=[{"type": "Action.OpenUrl", "title": "Go", "url": url}])
+        assert () == of_blocks({"type": "actions", "elements": [{**BUTTON, "url": url}]})
 
     def test_file(self) -> None:
         """Nobody can upload a file from a card."""
@@ -267,6 +281,18 @@ class TestBlocks:
                 {"type": "actions", "elements": [{**BUTTON, "style": "red"}]},
                 "elements[0].style: must be one of primary",
             ),
+            (
+                {"type": "actions", "elements": [{**BUTTON, "url": "www.x.example"}]},
+                "elements[0].url: must be an address that begins with https://, http:// or mailto:",
+            ),
+            (
+                {
+                    "type": "actions",
+                    "elements": [{"type": "overflow", "options": [{"text": PLAIN, "value": "v", "url": "ftp://x"}]}],
+                },
+                "elements[0].options[0].url: must be an address",
+            ),
+            ({"type": "section", "text": PLAIN, "accessory": {**BUTTON, "url": "https://x y"}}, "accessory.url: must"),
             ({"type": "actions", "elements": [BUTTON, BUTTON]}, "elements[1].action_id: is used twice"),
             (
                 {"type": "actions", "elements": [{"type": "overflow", "options": []}]},
@@ -295,6 +321,14 @@ class TestBlocks:
 
         assert ("attachments[0].blocks[0].block_id: is used twice: each must be its own",) == of_blocks(
             divider, attachments=[{"blocks": [divider]}]
+        )
+
+    def test_attachment_of_teams(self) -> None:
+        """An attachment as Teams takes it is named, for Slack shows nothing of it."""
+        card_ = {"contentType": ADAPTIVE, "content": {"type": "AdaptiveCard", "version": "1.5"}}
+
+        assert ("attachments[1]: is an attachment of Teams, which Slack does not show",) == findings(
+            SLACK, {"text": "t", "attachments": [{"text": "x"}, card_]}
         )
 
     def test_text(self) -> None:

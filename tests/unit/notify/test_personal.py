@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from adapters.base import ChannelName
@@ -11,7 +13,7 @@ from notify.personal import Ready, Signatures, Unready, Writer, printed
 from notify.script.results import Failed, Printed, Why
 
 SLACK, TEAMS = ChannelName.SLACK, ChannelName.MSTEAMS
-BUTTONS = {
+BUTTONS: dict[str, Any] = {
     "type": "template",
     "payload": {
         "template_type": "button",
@@ -38,7 +40,9 @@ class TestPrinted:
         assert isinstance(message, Ready)
         assert message.notes == Notes()
 
-    @pytest.mark.parametrize("output", ['{"text":"a","text":"b"}', '{"a":' * 70 + "1" + "}" * 70])
+    @pytest.mark.parametrize(
+        "output", ['{"text":"a","text":"b"}', '{"a":' * 70 + "1" + "}" * 70, '{"a":' * 5000 + "1" + "}" * 5000]
+    )
     def test_ambiguous(self, output: str) -> None:
         """An object that two readers could understand differently is refused, never guessed at."""
         message = printed(TEAMS, Printed(output), markup=False)
@@ -57,19 +61,54 @@ class TestPrinted:
 
 class TestTemplates:
     def test_value_breaks_the_form(self) -> None:
-        """A value that takes a template out of its form leaves its text, and a warning that says so."""
+        """A value that takes a template out of its form fails its person, and the member is named."""
         writer = Writer(SLACK, Message(Kind.TEMPLATE, BUTTONS))
 
         whole = writer.write({"name": "Ann", "menu": "https://x.example/menu"})
         broken = writer.write({"name": "Ann", "menu": "no address"})
 
         assert isinstance(whole, Ready)
-        assert isinstance(broken, Ready)
         assert "blocks" in whole.payload
         assert whole.notes == Notes()
-        assert broken.payload["text"] == "Lunch, Ann?"
-        assert broken.notes.warnings == (
-            "message.payload: is no template in its documented form: only its text is shown",
+        assert broken == Unready(
+            "message_invalid",
+            "rendered",
+            "message.payload: buttons[0].url: must be an address that begins with http:// or https://",
+        )
+
+    def test_author_breaks_the_form(self) -> None:
+        """What is out of its form whatever the values are leaves its text, and a warning that names the member."""
+        buttons = [{"title": "Menu", "url": "/menu"}]
+        written = {"type": "template", "payload": {**BUTTONS["payload"], "buttons": buttons}}
+
+        message = Writer(SLACK, Message(Kind.TEMPLATE, written)).write({"name": "Ann"})
+
+        assert isinstance(message, Ready)
+        assert message.payload["text"] == "Lunch, Ann?"
+        assert message.notes.warnings == (
+            "message.payload: buttons[0].url: must be an address that begins with http:// or https://: "
+            "only its text is shown",
+        )
+
+    def test_value_of_an_unknown_kind(self) -> None:
+        """A template of a kind that is not known is its text, whatever the values are."""
+        written = {"type": "template", "payload": {"template_type": "carousel", "text": "Hi {name}"}}
+
+        message = Writer(TEAMS, Message(Kind.TEMPLATE, written)).write({"name": "Ann"})
+
+        assert isinstance(message, Ready)
+        assert message.payload["text"] == "Hi Ann"
+
+    def test_printed(self) -> None:
+        """A template out of its form that a script prints goes as its text, with the same warning."""
+        output = '{"type": "template", "payload": {"template_type": "button", "text": "Lunch?", "buttons": []}}'
+
+        message = printed(SLACK, Printed(output), markup=False)
+
+        assert isinstance(message, Ready)
+        assert message.payload["text"] == "Lunch?"
+        assert message.notes.warnings == (
+            "the script's output.payload: buttons: must be a list that is not empty: only its text is shown",
         )
 
 

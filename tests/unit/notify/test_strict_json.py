@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from notify.strict_json import MAX_DEPTH, NotJson, read
+from notify.strict_json import MAX_DEPTH, NotJson, object_in, read
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 NUMBERS = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
@@ -54,3 +54,16 @@ class TestRead:
         """A whole number that could not be written again is refused."""
         with pytest.raises(NotJson):
             read(digits)
+
+
+class TestObjectIn:
+    @pytest.mark.parametrize("levels", [MAX_DEPTH + 1, 2000, 100_000])
+    def test_depth(self, levels: int) -> None:
+        """However deep an object is, beyond the deepest it is refused and is no text."""
+        with pytest.raises(NotJson, match="deeper than 64"):
+            object_in('{"a":' * levels + "1" + "}" * levels)
+
+    def test_mark(self) -> None:
+        """A byte order mark at the very start is no part of the text; elsewhere it is one."""
+        assert {"a": 1} == object_in('\ufeff{"a": 1}')
+        assert object_in(' \ufeff{"a": 1}') is None

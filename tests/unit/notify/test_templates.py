@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.base import ChannelName
-from notify import render
+from notify import render, templates
 from notify.findings import findings
 from notify.render import Rendered, Unfit
 from notify.slack_text import escape
@@ -326,6 +326,52 @@ class TestUnknown:
 
         assert shown(SLACK, payload)["text"] == "What do you want to do next?"
         assert "blocks" not in shown(SLACK, payload)
+
+    @pytest.mark.parametrize(
+        ("payload", "says"),
+        [
+            (changed(BUTTON, text=" "), "text: must not be empty"),
+            (changed(BUTTON, text=None), "text: must be text"),
+            (changed(QUICK, quick_replies=[{"payload": "x"}]), "quick_replies[0].title: must be text"),
+            (changed(QUICK, quick_replies=["Red"]), "quick_replies[0]: must be an object"),
+            (changed(LIST, buttons="More"), "buttons: must be a list"),
+            (
+                changed(LIST, elements=[{"title": "a"}, {"title": "b", "default_action": {"url": "b"}}]),
+                "elements[1].default_action.url: must be an address that begins with http:// or https://",
+            ),
+            (
+                changed(LIST, elements=[{"title": "a", "buttons": [{"title": "b", "url": "https://x.example/a b"}]}]),
+                "elements[0].buttons[0].url: must be an address without blanks",
+            ),
+            (changed(TABLE, columns=[["Name"], [True]]), "columns[1]: must be text or a number"),
+            (
+                changed(TABLE, elements=[{"Values": ["Peter"]}]),
+                "elements[0].Values: must have a value for each of the 2 columns, and has 1",
+            ),
+            (changed(TABLE, elements=[{"Values": ["Peter", []]}]), "elements[0].Values[1]: must be text or a number"),
+            ({"type": "image", "payload": {"image_url": []}}, "image_url: must be text"),
+        ],
+    )
+    def test_slip(self, payload: dict[str, Any], says: str) -> None:
+        """A template that has not its documented form names the member, and what is wrong with it."""
+        assert says == templates.slip(payload)
+
+    def test_no_slip(self) -> None:
+        """Nothing is wrong with a template in its form, nor with one of a kind that is not known."""
+        nps = {"type": "template", "payload": {"template_type": "feedbackTemplate", "text": 1}}
+
+        assert [None] * 7 == [templates.slip(each) for each in (BUTTON, QUICK, LIST, TABLE, IMAGE, TEXT, nps)]
+
+    def test_warning(self) -> None:
+        """Where only the text is shown, a warning names the member; where there is none, the refusal does."""
+        found = render.native(SLACK, changed(BUTTON, buttons=[]), "message.val")
+        refused = render.native(SLACK, changed(LIST, elements=[]), "message.val")
+
+        says = "message.val.payload: {}: must be a list that is not empty"
+        assert isinstance(found, Rendered)
+        assert (f"{says.format('buttons')}: only its text is shown",) == found.warnings
+        assert isinstance(refused, Unfit)
+        assert [says.format("elements")] == list(map(str, refused.problems))
 
     @given(st.sampled_from([BUTTON, QUICK, LIST, TABLE, IMAGE, TEXT]), st.sampled_from(NAMES), ODD)
     def test_total(self, template: dict[str, Any], name: str, value: Any) -> None:
