@@ -1,4 +1,4 @@
-"""PURE: a value put into an author's words, so that it shows itself and does nothing else.
+"""PURE: a value put into an author's words, so that it mentions nobody and disguises no link; markup it may format.
 
 A value can mention nobody and can give no address another face; a bare address shows itself and stays. Where the
 platform decodes entities a control character is written as one. A card cannot be escaped: Teams on phones shows
