@@ -198,7 +198,8 @@ class Api:
                 continue
             with _storage():
                 rendered = await self._trial.render(bot.id, call)
-            found = {id(message): await _found(call, message) for message in rendered}
+            distinct = {id(message): message for message in rendered}
+            found = {own: await _found(call, message) for own, message in distinct.items()}
             shown += [
                 Shown(channel, entry.original, message, found[id(message)])
                 for entry, message in zip(call.entries, rendered, strict=True)
