@@ -66,8 +66,15 @@ requests = Table(
     Column("deadline_at", Double, nullable=False),
     Column("closed_at", Double),
     Column("times_closed", Integer, nullable=False, server_default="0"),
+    Column("digest", Text),  # JSON: what is left of the contents once they were removed; None: they are there
     Index("ix_requests_open", "status", "bot_id"),
     Index("ix_requests_changed_at", "changed_at"),
+    Index(
+        "ix_requests_contents",
+        "closed_at",
+        sqlite_where=text("digest IS NULL"),
+        postgresql_where=text("digest IS NULL"),
+    ),
     Index(
         "ix_requests_echoes",
         "bot_id",
@@ -330,4 +337,34 @@ used_tokens = Table(
     Column("client_id", String(255), primary_key=True),
     Column("jti_hash", String(64), primary_key=True),
     Column("expires_at", Double, nullable=False, index=True),
+)
+
+sealed_keys = Table(
+    "sealed_keys",
+    metadata,
+    Column("name", String(32), primary_key=True),  # what it is for: ids, audit
+    Column("sealed", LargeBinary, nullable=False),  # encrypted
+    Column("created_at", Double, nullable=False),
+)
+
+audit_events = Table(
+    "audit_events",
+    metadata,
+    Column("seq", KEY, primary_key=True, autoincrement=True),  # order of writing
+    Column("at", Double, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("bot_id", String(64), nullable=False),
+    Column("channel", String(16), nullable=False),
+    Column("tenant_id", String(64), nullable=False),
+    Column("actor", String(255), nullable=False),  # who: a client, a person of the platform, the operator
+    Column("subject", String(255), nullable=False),  # what it was done to
+    Column("detail", Text, nullable=False),  # JSON
+    Column("position", BigInteger, unique=True),  # place in the chain; None until it was put there
+    Column("hash", String(64)),  # over this row and the hash before it
+    Index(
+        "ix_audit_events_loose",
+        "seq",
+        sqlite_where=text("position IS NULL"),
+        postgresql_where=text("position IS NULL"),
+    ),
 )
