@@ -17,8 +17,17 @@ ROOMS = ("adapters", "console", "identity", "notify", "simulator", "storage")
 FILES = ("app", "cli", "settings")
 OURS = (*FILES, *ROOMS)
 PROVING = ("tests", "bench", "examples")  # may import everything
-NOT_OURS = {".venv", ".git", "__pycache__", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
-NOT_OURS |= {".import_linter_cache", ".demo", "htmlcov", "logs"}
+NOT_OURS = {
+    ".venv",
+    ".venv-supply",
+    ".git",
+    "__pycache__",
+    ".hypothesis",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+}
+NOT_OURS |= {".venv-supply", ".import_linter_cache", ".demo", "htmlcov", "logs"}
 
 IMPORTERS = {
     "app": set(),
