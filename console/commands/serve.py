@@ -17,6 +17,7 @@ from console.commands.tools import BuildApp, Tools, Trouble, config_option
 from settings import Settings
 from storage.engine import DatabaseInUse
 from storage.migrate import NewerSchema
+from storage.vault import WrongKey
 
 logger = logging.getLogger("herald.serve")
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -36,7 +37,7 @@ def serve(tools: Tools, config: Path | None, log_format: logs.LogFormat) -> None
     logs.configure(log_format)
     try:
         asyncio.run(run(settings, tools.build_app))
-    except (DatabaseInUse, NewerSchema) as error:
+    except (DatabaseInUse, NewerSchema, WrongKey) as error:
         raise Trouble(str(error)) from error
 
 
