@@ -45,8 +45,12 @@ async def run(settings: Settings, build_app: BuildApp) -> None:
     """Listen, build, serve until a signal, stop."""
     listener = listen(settings.server.host, settings.server.port)
     settings = settings.listening_on(listener.getsockname()[1])
-    built = build_app(settings)
-    app = await built if inspect.isawaitable(built) else built
+    try:
+        built = build_app(settings)
+        app = await built if inspect.isawaitable(built) else built
+    except BaseException:
+        listener.close()
+        raise
     grace = settings.server.shutdown_grace_seconds
     # half of the grace for open HTTP calls, the rest for the drains and the database behind them
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=grace / 2)
