@@ -12,6 +12,8 @@ import click
 from console.commands.store import vault, with_database
 from console.commands.tools import Tools, Trouble, config_option
 from notify.chain import START, Broken, Head, Walk
+from notify.disclosures import mark
+from notify.identities import comparable
 from storage import audit_events, sealed_keys
 from storage.audit_events import Entry
 from storage.engine import Database
@@ -74,22 +76,38 @@ async def _verify(database: Database, locks: Vault, noted: Head | None) -> tuple
 @audit.command()
 @config_option
 @click.option("--since", type=click.DateTime(), help="Only from this moment (UTC) on.")
+@click.option("--identity", help="Only who asked about this person (an e-mail address or user id).")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for other programs.")
 @click.pass_obj
-def show(tools: Tools, config: Path | None, since: datetime | None, as_json: bool) -> None:
+def show(tools: Tools, config: Path | None, since: datetime | None, identity: str | None, as_json: bool) -> None:
     """Print the record in the order in which it was written."""
     settings = tools.settings_or_fail(config)
     start = float("-inf") if since is None else since.replace(tzinfo=UTC).timestamp()
     write = _as_json if as_json else _as_text
-    with_database(settings, lambda database: _show(database, start, write))
+    locks = vault(settings)
+
+    async def print_all(database: Database) -> None:
+        marks = None if identity is None else await _marks(database, locks, identity)
+        await _show(database, start, lambda entry: marks is None or entry.subject in marks, write)
+
+    with_database(settings, print_all)
 
 
-async def _show(database: Database, since: float, write: Callable[[Entry], str]) -> None:
+async def _marks(database: Database, locks: Vault, identity: str) -> frozenset[str]:
+    """What stands in the record for a person, as an e-mail address and as a user id."""
+    async with database.read() as tx:
+        key = await sealed_keys.get(tx, locks, sealed_keys.AUDIT)
+    return frozenset(mark(key or b"", comparable(kind, identity)) for kind in ("resolve", "donotresolve"))
+
+
+async def _show(
+    database: Database, since: float, wanted: Callable[[Entry], bool], write: Callable[[Entry], str]
+) -> None:
     after = -1
     while True:
         async with database.read() as tx:
             rows = await audit_events.written(tx, after=after, since=since, limit=AT_ONCE)
-        for entry in rows:
+        for entry in filter(wanted, rows):
             click.echo(write(entry))
         if not rows:
             return

@@ -10,10 +10,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Executable, delete, func, insert, select, text, update
 
+from adapters.base import BotId, ChannelName
 from notify.chain import Head
+from notify.disclosures import Disclosures
+from notify.prospects import Question
+from storage import sealed_keys
 from storage.audit_events import Entry
 from storage.engine import Database
 from storage.tables import audit_events as table
+from storage.vault import Vault
 from tests.harness.record import KEY, chaining, entries, run, write
 
 
@@ -122,6 +127,19 @@ class TestShow:
         assert ("1e+300", "no JSON") == (last["time"], last["detail"])
         assert 5 == len(people.stdout.splitlines())
         assert people.stdout.startswith('1 2001-09-09T01:46:40.000Z test cs-1 ds-0 b slack T1 {"people": 3}\n')
+
+    async def test_one_person(self, database: Database, database_url: str, tmp_path: Path) -> None:
+        """Who asked about one person is shown to whoever has the keys and the address."""
+        async with database.write() as tx:
+            key = await sealed_keys.keep(tx, Vault([KEY]), sealed_keys.AUDIT, b"a" * 32, 0.0)
+        book = Disclosures(database, key, clock=lambda: 1e9)
+        for client, person in (("cs-1", "ann@x.example"), ("cs-2", "bob@x.example")):
+            await book.record(Question(BotId("b"), ChannelName.SLACK, "resolve", [person]), client, look_up=False)
+        await write(database, 1)
+        found = await run(tmp_path, database_url, "audit", "show", "--identity", "Ann@x.example")
+
+        [line] = found.stdout.splitlines()
+        assert line.startswith("- 2001-09-09T01:46:40.000Z person_explained cs-1 ")
 
 
 class TestChaining:
