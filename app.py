@@ -12,11 +12,12 @@ import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
 from aiohttp import web
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 import cli
 from adapters.base import BotId, Channel, ChannelName, ChoreHandler, Lane, Looker, TenantId
@@ -34,17 +35,21 @@ from adapters.teams.inbound import TeamsInbound
 from adapters.teams.members import MemberChore
 from adapters.teams.outbound import TeamsChannel
 from console.commands.demo import demo
+from console.outline import outline
+from console.version import version
 from identity.answers import PeopleSource
 from identity.email import normal_form
 from identity.resolver import Resolver
 from identity.slack import SlackPeople
 from identity.slack_listing import SlackDirectory, SlackListing
 from identity.teams import GraphPeople
-from notify import auth, body, health, lookups
+from notify import auth, body, health, lookups, starts
 from notify.api import Api
 from notify.audit import Audit
+from notify.chaining import Chaining
 from notify.chores import ChoreBook
 from notify.delivery import Policy
+from notify.disclosures import Disclosures
 from notify.dry_run import DryRun
 from notify.errors import answer_errors
 from notify.evidence import EvidenceBook
@@ -61,7 +66,7 @@ from notify.script.pool import ScriptPool
 from notify.trial import Trial
 from notify.workshop import Clocks, Workshop
 from settings import ApiClient, Bot, Settings, load
-from storage import installations
+from storage import audit_events, installations, sealed_keys
 from storage.engine import Database
 from storage.migrate import migrate
 from storage.used_tokens import UsedTokens
@@ -90,25 +95,32 @@ class Platforms:
 
 
 async def build_app(settings: Settings) -> web.Application:
-    """Everything a server of these settings needs. Raises DatabaseInUse, NewerSchema, and the database's errors."""
+    """Everything a server of these settings needs.
+
+    Raises DatabaseInUse, NewerSchema, WrongKey, and the database's errors.
+    """
     database = Database.open(settings.storage.url.get_secret_value(), exclusive=settings.server.drain)
+    vault = Vault([key.get_secret_value() for key in settings.storage.encryption_key])
     try:
         await migrate(database)
+        keys = await _own_keys(settings, database, vault)
+        await starts.record(database, keys.audit, outline(settings), version=version(), now=CLOCKS.wall())
     except BaseException:
         await database.close()
         raise
     session = _session()
-    platforms = _platforms(settings, database, session)
+    platforms = _platforms(settings, database, vault, session)
     runner = Runner(database, owner=secrets.token_hex(8), claim_seconds=settings.server.claim_seconds)
     app = web.Application(middlewares=[answer_errors], client_max_size=settings.limits.body_bytes)
     app[SESSION], app[DATABASE], app[RUNNER], app[SCRIPTS] = session, database, runner, _scripts(settings)
     names = {BotId(bot.id): bot.name for bot in settings.bots}
-    renderer = Renderer(app[SCRIPTS], key=_ids_key(settings), names=names)
+    renderer = Renderer(app[SCRIPTS], key=keys.ids, names=names)
     metrics = Metrics()
     metrics.gauge("herald_lanes_active", "Lanes that this process drains now", lambda: runner.active_lanes)
-    audit = Audit(database, clock=CLOCKS.wall, registry=metrics.registry)
+    chaining = Chaining(database, keys.audit, clock=CLOCKS.wall)
+    audit = Audit(database, chaining, clock=CLOCKS.wall, registry=metrics.registry)
     shops = _shops(settings, database, platforms, runner, metrics, renderer)
-    app.add_routes(_api(settings, database, runner, shops, renderer).routes())
+    app.add_routes(_api(settings, database, runner, shops, renderer, keys).routes())
     app.add_routes(_platform_routes(settings, database, platforms, runner))
     app.add_routes(health.health_routes(_checks(database, audit)))
     app.add_routes(metrics.routes())
@@ -130,7 +142,7 @@ def _session() -> aiohttp.ClientSession:
     )
 
 
-def _platforms(settings: Settings, database: Database, session: aiohttp.ClientSession) -> Platforms:
+def _platforms(settings: Settings, database: Database, vault: Vault, session: aiohttp.ClientSession) -> Platforms:
     places = settings.endpoints.resolved()
     teams = TeamsBots(
         [_teams_app(bot) for bot in settings.bots if bot.msteams is not None],
@@ -149,7 +161,6 @@ def _platforms(settings: Settings, database: Database, session: aiohttp.ClientSe
     )
     endpoints = SlackEndpoints(places.slack_api, places.slack_authorize, proxy_for(places.slack_api, os.environ))
     client = SlackClient(session, endpoints)
-    vault = Vault([key.get_secret_value() for key in settings.storage.encryption_key])
     installed = SlackInstallations(database, vault)
     pace = settings.pace
     return Platforms(
@@ -280,6 +291,7 @@ def _api(
     runner: Runner,
     shops: Mapping[ChannelName, Workshop],
     renderer: Renderer,
+    keys: OwnKeys,
 ) -> Api:
     """The public API: who may call, and what a call does."""
     bots = {BotId(bot.id): body.Bot(BotId(bot.id), _channels(bot)) for bot in settings.bots}
@@ -301,10 +313,10 @@ def _api(
         requests,
         door,
         bots,
-        dry_run=_dry_run(database, runner, shops),
+        dry_run=_dry_run(database, runner, shops, Disclosures(database, keys.audit, clock=CLOCKS.wall)),
         trial=Trial(database, renderer),
         quota=Quota(per_minute=settings.limits.requests_per_minute, per_hour=settings.limits.requests_per_hour),
-        ids_key=_ids_key(settings),
+        ids_key=keys.ids,
         clock=CLOCKS.wall,
         max_body=settings.limits.body_bytes,
         max_identities=settings.limits.identities,
@@ -321,16 +333,35 @@ def _scripts(settings: Settings) -> ScriptPool:
     return ScriptPool(workers=given.processes, limits=limits)
 
 
-def _ids_key(settings: Settings) -> bytes:
-    """What the ids of people and callers are made with."""
-    return derive(settings.storage.encryption_key[-1].get_secret_value(), b"ids")
+@dataclass(frozen=True, slots=True)
+class OwnKeys:
+    """The keys of this database: what the ids of people and callers, and the audit record, are made with."""
+
+    ids: bytes = field(repr=False)
+    audit: bytes = field(repr=False)
 
 
-def _dry_run(database: Database, runner: Runner, shops: Mapping[ChannelName, Workshop]) -> DryRun:
+async def _own_keys(settings: Settings, database: Database, vault: Vault) -> OwnKeys:
+    """Read the keys; the first start makes them. Raises WrongKey.
+
+    Before they were stored ids were made with what the last encryption key derives: so they stay what they were.
+    """
+    ids = derive(settings.storage.encryption_key[-1].get_secret_value(), b"ids")
+    async with database.write() as tx:
+        now = CLOCKS.wall()
+        return OwnKeys(
+            ids=await sealed_keys.keep(tx, vault, sealed_keys.IDS, ids, now),
+            audit=await sealed_keys.keep(tx, vault, sealed_keys.AUDIT, secrets.token_bytes(32), now),
+        )
+
+
+def _dry_run(
+    database: Database, runner: Runner, shops: Mapping[ChannelName, Workshop], disclosures: Disclosures
+) -> DryRun:
     """Rehearsals by the same resolvers and paces as real sends."""
     sides = {name: Side(shop.resolver, shop.channel.pace()) for name, shop in shops.items()}
     look_ups = LookUps(database, wake=runner.wake, clock=CLOCKS.monotonic)
-    return DryRun(Prospects(database, sides), look_ups, sides, runner.traffic)
+    return DryRun(Prospects(database, sides), look_ups, sides, runner.traffic, disclosures)
 
 
 def _channels(bot: Bot) -> frozenset[ChannelName]:
@@ -465,11 +496,25 @@ async def _configured_installations(settings: Settings, database: Database, plat
         if bot.msteams is not None and bot.msteams.app_type != "MultiTenant" and bot.msteams.tenant_id is not None:
             async with database.write() as tx:
                 row = installations.Installation(bot.id, "msteams", bot.msteams.tenant_id, installed_at=0.0)
-                await installations.save_new(tx, row, CLOCKS.wall())
+                if await installations.save_new(tx, row, now := CLOCKS.wall()):
+                    await _record_configured(tx, row, now)
             lanes.append(Lane(BotId(bot.id), ChannelName.MSTEAMS, TenantId(bot.msteams.tenant_id)))
         if bot.slack is not None and bot.slack.bot_token is not None:
             lanes.append(await platforms.slack_installations.ensure_token_installation(BotId(bot.id)))
     return lanes
+
+
+async def _record_configured(tx: AsyncConnection, row: installations.Installation, now: float) -> None:
+    await audit_events.append(
+        tx,
+        at=now,
+        kind="installed",
+        actor=audit_events.OPERATOR,
+        subject=row.tenant_id,
+        bot_id=row.bot_id,
+        channel=row.channel,
+        tenant_id=row.tenant_id,
+    )
 
 
 def main() -> None:

@@ -6,10 +6,12 @@ of the settings.
 
 import click
 
+from console.commands.audit import audit
 from console.commands.check import check
 from console.commands.manifest import manifest
 from console.commands.migrate import migrate
 from console.commands.preview import preview
+from console.commands.rotate_keys import rotate_keys
 from console.commands.send import send
 from console.commands.serve import serve
 from console.commands.status import status
@@ -17,7 +19,10 @@ from console.commands.token import token
 from console.commands.tools import BuildApp, LoadSettings, Tools
 from settings import load
 
-COMMANDS: tuple[click.Command, ...] = (serve, migrate, token, send, preview, status, manifest, check)
+COMMANDS: tuple[click.Command, ...] = (
+    *(serve, migrate, token, send, preview, status, manifest, check),
+    *(rotate_keys, audit),
+)
 
 
 def group(*more: click.Command) -> click.Group:

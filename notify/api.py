@@ -88,7 +88,7 @@ class DryRunDoor(Protocol):
     async def rehearse(self, question: Question, caller: str, rendered: Sequence[Personal]) -> Rehearsal:
         """How a send call with this audience and these messages would go. Raises NotInstalled."""
 
-    async def explain(self, question: Question, *, look_up: bool) -> Outlook:
+    async def explain(self, question: Question, caller: str, *, look_up: bool) -> Outlook:
         """How one person stands. Raises NotInstalled."""
 
 
@@ -209,13 +209,13 @@ class Api:
 
     async def explain(self, request: web.Request) -> web.Response:
         """`POST …/identities/explain`: how one person would be reached, or why not."""
-        _, bot = await self._admit(request)
+        client, bot = await self._admit(request)
         _only(request)
         _require_json(request)
         parsed = _valid(wire_explain.parse(await self._body(request), bot))
         question = Question(bot.id, parsed.channel, parsed.identity_type, [parsed.identity], parsed.tenant)
         with _storage(), _pinned():
-            outlook = await self._dry_run.explain(question, look_up=parsed.look_up)
+            outlook = await self._dry_run.explain(question, client.client_id, look_up=parsed.look_up)
         return json_answer(self._answers.explained(question, outlook))
 
     def _first_answer(self, record: RequestRecord) -> bytes:

@@ -1,4 +1,4 @@
-"""The self-audit: once a minute the invariants of the delivery log are read back from the database.
+"""The self-audit: once a minute the invariants of the delivery log are read back, and the audit record is chained.
 
 Counts in a request equal the counts of its rows; a finished request was closed exactly once; no open row is without
 a next time; no claim has outlived its time. It reads open requests and those changed since the last round. A finding
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Gauge
 
+from notify.chaining import Chaining
 from storage import deliveries, lanes, requests
 from storage.engine import UNAVAILABLE, Database, describe
 
@@ -32,19 +33,27 @@ class Findings:
     without_next_time: int
     expired_claims: int
     at: float
+    chain_broken: int | None = None  # the first place of the audit record that was seen not to hold
 
     @property
     def count(self) -> int:
-        return len(self.miscounted) + self.without_next_time + self.expired_claims
+        broken = 0 if self.chain_broken is None else 1
+        return len(self.miscounted) + self.without_next_time + self.expired_claims + broken
 
 
 class Audit:
     """Runs the rounds and keeps the last findings."""
 
     def __init__(
-        self, database: Database, *, clock: Callable[[], float], registry: CollectorRegistry | None = None
+        self,
+        database: Database,
+        chaining: Chaining,
+        *,
+        clock: Callable[[], float],
+        registry: CollectorRegistry | None = None,
     ) -> None:
         self._database = database
+        self._chaining = chaining
         self._now = clock
         self._last_round = 0.0
         self.findings: Findings | None = None
@@ -70,8 +79,9 @@ class Audit:
             wrong = await requests.miscounts(tx, changed_since=self._last_round - OVERLAP_SECONDS)
             orphans = await deliveries.without_next_time(tx)
             expired = await lanes.expired(tx, slack=EXPIRED_CLAIM_SECONDS)
+        await self._chaining.round()
         self._last_round = now
-        self.findings = Findings(tuple(row.request_id for row in wrong), orphans, expired, now)
+        self.findings = Findings(tuple(row.request_id for row in wrong), orphans, expired, now, self._chaining.broken)
         self._report(self.findings)
         return self.findings
 
@@ -79,14 +89,16 @@ class Audit:
         self._gauge.labels("miscounted_requests").set(len(findings.miscounted))
         self._gauge.labels("rows_without_next_time").set(findings.without_next_time)
         self._gauge.labels("expired_claims").set(findings.expired_claims)
+        self._gauge.labels("broken_audit_record").set(findings.chain_broken is not None)
         if findings.count:
             log.error(
-                "the delivery log does not hold",
+                "the database does not hold what it should",
                 extra={
                     "action": "audit_findings",
                     "requests": findings.miscounted,
                     "rows_without_next_time": findings.without_next_time,
                     "expired_claims": findings.expired_claims,
+                    "chain_broken": findings.chain_broken,
                 },
             )
 
@@ -96,8 +108,9 @@ class Audit:
             return "not run yet"
         if self.findings.count:
             raise AuditFailed
-        return f"ok, {max(0.0, self._now() - self.findings.at):.0f} s ago"
+        ago = max(0.0, self._now() - self.findings.at)
+        return f"ok, {ago:.0f} s ago; the record stands at {self._chaining.head.position}"
 
 
 class AuditFailed(RuntimeError):
-    """An invariant of the delivery log does not hold; the log names the requests."""
+    """An invariant of the delivery log or the audit record does not hold; the log says which."""

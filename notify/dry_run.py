@@ -13,6 +13,7 @@ from typing import Final, assert_never
 from adapters.base import ENTRY, ChannelName, Lane, TenantId
 from identity.answers import Resolution
 from notify import forecast
+from notify.disclosures import Disclosures
 from notify.forecast import Traffic, Work
 from notify.identities import comparable
 from notify.lookups import LookUps
@@ -56,11 +57,13 @@ class DryRun:
         look_ups: LookUps,
         sides: Mapping[ChannelName, Side],
         traffic: Callable[[Lane], Traffic | None],
+        disclosures: Disclosures,
     ) -> None:
         self._prospects = prospects
         self._look_ups = look_ups
         self._sides = sides
         self._traffic = traffic
+        self._disclosures = disclosures
 
     async def rehearse(self, question: Question, caller: str, rendered: Sequence[Personal]) -> Rehearsal:
         """How a send call with this audience would go; `rendered` is each identity's message. Raises NotInstalled."""
@@ -90,8 +93,9 @@ class DryRun:
         )
         return forecast.seconds(work, side.pace, self._traffic(lane))
 
-    async def explain(self, question: Question, *, look_up: bool) -> Outlook:
+    async def explain(self, question: Question, caller: str, *, look_up: bool) -> Outlook:
         """How one person stands, with `look_up` after the platform was asked. Raises NotInstalled."""
+        await self._disclosures.record(question, caller, look_up=look_up)
         prospect = await self._explain(question, look_up=look_up)
         return Outlook(prospect, await self._prospects.paused(question, [prospect]))
 

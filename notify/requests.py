@@ -34,7 +34,7 @@ from notify.records import (
     Submitter,
 )
 from notify.tenants import Tenants
-from storage import failpoints
+from storage import audit_events, failpoints
 from storage import requests as store
 from storage.engine import Database
 
@@ -107,6 +107,7 @@ class Requests:
             tenants = await Tenants.read(tx, submission.bot_id, submission.channel)
             lane = tenants.lane(submission.options.get("tenant"))
             await store.store(tx, request, [row | {"tenant_id": lane.tenant} for row in rows])
+            await _record(tx, submission, request_id, lane, now)
             failpoints.reach("accept.before_commit")
             return answer, lane
 
@@ -183,6 +184,20 @@ class Requests:
             return ()
         tenants = {tenant for tenant, _ in await store.open_lanes(tx, row.id)}
         return [lane for lane in held if lane.tenant_id in tenants]
+
+
+async def _record(tx: AsyncConnection, submission: Submission, request_id: str, lane: Lane, now: float) -> None:
+    await audit_events.append(
+        tx,
+        at=now,
+        kind="request_accepted",
+        actor=submission.client_id,
+        subject=request_id,
+        bot_id=submission.bot_id,
+        channel=submission.channel,
+        tenant_id=lane.tenant,
+        detail={"people": len(submission.entries), "route": submission.route},
+    )
 
 
 async def _stored(tx: AsyncConnection, by: Submitter, key: IdempotencyKey, now: float) -> bytes | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.tables import installations as table
@@ -151,6 +151,31 @@ async def of_org(tx: AsyncConnection, *, bot_id: str, channel: str, enterprise_i
         )
     )
     return [Installation(*tuple(row)) for row in rows.all()]
+
+
+@dataclass(frozen=True, slots=True)
+class SealedToken:
+    """Whose token it is (bot, channel, tenant), and its sealed bytes."""
+
+    place: tuple[str, str, str]
+    sealed: bytes
+
+
+async def sealed_tokens(tx: AsyncConnection, *, after: tuple[str, str, str], limit: int) -> list[SealedToken]:
+    """The tokens of the next installations after a place, in their order."""
+    key = (table.c.bot_id, table.c.channel, table.c.tenant_id)
+    rows = await tx.execute(
+        select(*key, table.c.token).where(tuple_(*key) > after, table.c.token.is_not(None)).order_by(*key).limit(limit)
+    )
+    return [SealedToken((row.bot_id, row.channel, row.tenant_id), bytes(row.token)) for row in rows]
+
+
+async def reseal(tx: AsyncConnection, token: SealedToken, sealed: bytes) -> bool:
+    """Replace a token's seal; False when the token is another one by now, or gone."""
+    result = await tx.execute(
+        update(table).where(_key(*token.place), table.c.token == token.sealed).values(token=sealed)
+    )
+    return result.rowcount > 0
 
 
 def _columns() -> list[ColumnElement[Any]]:

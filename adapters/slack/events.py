@@ -178,7 +178,7 @@ class SlackEvents:
             return []
         row = await installations.get(tx, bot_id=self._bot, channel=SLACK, tenant_id=place)
         if row is not None and (row.bot_user_id is None or row.bot_user_id in named):
-            await self._store.remove(tx, self._bot, tenant, envelope.enterprise, envelope.at)
+            await self._store.remove(tx, self._bot, tenant, envelope.enterprise, envelope.at, kind="tokens_revoked")
         return []
 
     async def _access_granted(self, tx: AsyncConnection, envelope: Envelope) -> list[Lane]:

@@ -287,6 +287,7 @@ class _Store(AsyncInstallationStore):
             app_id=installation.app_id,
             bot_user_id=installation.bot_user_id,
             platform_bot_id=installation.bot_id,
+            by=installation.user_id or "",
         )
         async with self._database.write() as tx:
             lane = await self._installations.install(tx, self._bot, grant)

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from adapters.base import ENTRY, BotId, ChannelName, Fault, Lane, TenantId
 from adapters.slack import faults
 from adapters.slack.config import Clock
-from storage import chores, installations
+from storage import audit_events, chores, installations
 from storage.engine import Database
 from storage.installations import Installation
 from storage.vault import Vault, WrongKey
@@ -61,6 +61,7 @@ class Grant:
     app_id: str | None = None
     bot_user_id: str | None = None
     platform_bot_id: str | None = None
+    by: str | None = None  # the person who agreed; None: the settings hold the token
 
 
 class SlackInstallations:
@@ -166,6 +167,9 @@ class SlackInstallations:
             scopes=" ".join(grant.scopes),
         )
         await installations.save(tx, row, now)
+        if grant.by is not None or known is None or not known.active:  # the settings' token is asked about each start
+            actor = grant.by or (audit_events.OPERATOR if grant.by is None else audit_events.PLATFORM)
+            await self._record(tx, "installed", bot, tenant, actor)
         if grant.team is None:
             return await self._ask(tx, Lane(bot, SLACK, ENTRY), TEAMS, tenant)
         return await self._ask(tx, Lane(bot, SLACK, TenantId(tenant)), DIRECTORY, "users")
@@ -182,13 +186,33 @@ class SlackInstallations:
             if known is not None and known.active:
                 row = replace(known, enterprise_id=enterprise, name=name or known.name, dead_reason=None)
             if await installations.save(tx, row, now):
+                if known is None or not known.active:
+                    await self._record(tx, "installed", bot, team, audit_events.PLATFORM, organisation=enterprise)
                 lanes.append(await self._ask(tx, Lane(bot, SLACK, TenantId(team)), DIRECTORY, "users"))
         return lanes
 
     async def remove(
+        self,
+        tx: AsyncConnection,
+        bot: BotId,
+        tenant: str | None,
+        enterprise: str | None,
+        at: float,
+        kind: str = "uninstalled",
+    ) -> bool:
+        """The app was removed at `at` (Slack's time) from a workspace or, without one, from a whole org.
+
+        `kind` is what the audit record calls it.
+        """
+        removed = await self._remove(tx, bot, tenant, enterprise, at)
+        place = tenant or enterprise
+        if removed and place is not None:
+            await self._record(tx, kind, bot, place, audit_events.PLATFORM)
+        return removed
+
+    async def _remove(
         self, tx: AsyncConnection, bot: BotId, tenant: str | None, enterprise: str | None, at: float
     ) -> bool:
-        """The app was removed at `at` (Slack's time) from a workspace or, without one, from a whole org."""
         now = self._clock()
         if tenant is not None:
             return await installations.remove(tx, bot_id=bot, channel=SLACK, tenant_id=tenant, event_at=at, now=now)
@@ -216,6 +240,7 @@ class SlackInstallations:
                 await installations.remove(
                     tx, bot_id=bot, channel=SLACK, tenant_id=row.tenant_id, event_at=max(now, row.installed_at), now=now
                 )
+                await self._record(tx, "uninstalled", bot, row.tenant_id, audit_events.OPERATOR)
 
     async def ensure_token_installation(self, bot: BotId) -> Lane:
         """Ask, at start, for the workspace of the settings' bot token; returns the lane to wake."""
@@ -257,6 +282,20 @@ class SlackInstallations:
                 "tenant": installed.tenant,
                 "reason": reason,
             },
+        )
+
+    async def _record(self, tx: AsyncConnection, kind: str, bot: BotId, tenant: str, actor: str, **detail: str) -> None:
+        """Write a change of an installation into the audit record; the row is committed with the change."""
+        await audit_events.append(
+            tx,
+            at=self._clock(),
+            kind=kind,
+            actor=actor,
+            subject=tenant,
+            bot_id=bot,
+            channel=SLACK,
+            tenant_id=tenant,
+            detail=detail,
         )
 
     async def _ask(self, tx: AsyncConnection, lane: Lane, kind: str, key: str) -> Lane:

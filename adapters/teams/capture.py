@@ -17,7 +17,7 @@ from adapters.base import BotId, ChannelName, Lane, TenantId
 from adapters.evidence import Evidence, EvidenceSink
 from adapters.teams.config import TeamsApp
 from adapters.teams.events import TeamsEvent, TeamsPerson
-from storage import chores, failpoints, inbox, installations, references
+from storage import audit_events, chores, failpoints, inbox, installations, references
 from storage.engine import Database
 from storage.installations import Installation
 from storage.references import Reference
@@ -83,7 +83,8 @@ class Capture:
             app_id=app.app_id,
             service_url=event.service_url,
         )
-        await installations.ensure(tx, installation, now)
+        is_new = await installations.ensure(tx, installation, now)
+        await self._record(tx, app.bot, event, tenant, is_new=is_new)
         if event.person is None or event.conversation_id is None:
             return False
         wakes = await self._apply_to_person(tx, app.bot, event, event.person, tenant)
@@ -105,6 +106,25 @@ class Capture:
                 ),
             )
         return wakes
+
+    async def _record(self, tx: AsyncConnection, bot: BotId, event: TeamsEvent, tenant: str, *, is_new: bool) -> None:
+        """The audit record holds a tenant's first event and what happens to teams; a person's own app is no tenant's.
+
+        Teams tells an install twice, as installationUpdate and as conversationUpdate; the former counts.
+        """
+        in_team = event.kind == "installationUpdate" and event.person is None and event.conversation_id is not None
+        if not is_new and not (in_team and event.change in ("installed", "removed")):
+            return
+        await audit_events.append(
+            tx,
+            at=self._now(),
+            kind="installed" if is_new or event.change == "installed" else "uninstalled",
+            actor=event.by or audit_events.PLATFORM,
+            subject=tenant if is_new else str(event.conversation_id),
+            bot_id=bot,
+            channel=CHANNEL.value,
+            tenant_id=tenant,
+        )
 
     async def _is_about_their_own(self, tx: AsyncConnection, bot: BotId, event: TeamsEvent) -> bool:
         """Whether a receipt, an answer or a reaction names a message of the person's own: that proves none of ours."""

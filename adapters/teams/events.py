@@ -49,6 +49,8 @@ class TeamsEvent:
     """The key that `message_id` was handled under if it is the person's own message, where evidence may name one."""
     press: Press | None = None
     said: Said | None = None
+    by: str | None = None
+    """Whose doing it is: the sender's Entra object id or `29:` id, where Teams names a human."""
 
 
 def read_event(body: Mapping[str, Any], headers: Mapping[str, str], now: float) -> TeamsEvent:
@@ -73,6 +75,7 @@ def read_event(body: Mapping[str, Any], headers: Mapping[str, str], now: float) 
         own_key=_hashed("message", "", conversation_id, str(message_id)) if may_be_own else None,
         press=press_of(body, key),
         said=said,
+        by=_author(body),
     )
 
 
@@ -105,6 +108,14 @@ def _person(body: Mapping[str, Any]) -> TeamsPerson | None:
             continue
         return TeamsPerson(readable(account.get("aadObjectId")) or channel_id, channel_id)
     return None
+
+
+def _author(body: Mapping[str, Any]) -> str | None:
+    sender = _object(body.get("from"))
+    channel_id = _id(sender)
+    if channel_id is None or channel_id.startswith("28:"):
+        return None
+    return readable(sender.get("aadObjectId")) or channel_id
 
 
 def _change(body: Mapping[str, Any]) -> Change:

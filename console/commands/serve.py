@@ -17,6 +17,7 @@ from console.commands.tools import BuildApp, Tools, Trouble, config_option
 from settings import Settings
 from storage.engine import DatabaseInUse
 from storage.migrate import NewerSchema
+from storage.vault import WrongKey
 
 logger = logging.getLogger("herald.serve")
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -36,7 +37,7 @@ def serve(tools: Tools, config: Path | None, log_format: logs.LogFormat) -> None
     logs.configure(log_format)
     try:
         asyncio.run(run(settings, tools.build_app))
-    except (DatabaseInUse, NewerSchema) as error:
+    except (DatabaseInUse, NewerSchema, WrongKey) as error:
         raise Trouble(str(error)) from error
 
 
@@ -44,8 +45,12 @@ async def run(settings: Settings, build_app: BuildApp) -> None:
     """Listen, build, serve until a signal, stop."""
     listener = listen(settings.server.host, settings.server.port)
     settings = settings.listening_on(listener.getsockname()[1])
-    built = build_app(settings)
-    app = await built if inspect.isawaitable(built) else built
+    try:
+        built = build_app(settings)
+        app = await built if inspect.isawaitable(built) else built
+    except BaseException:
+        listener.close()
+        raise
     grace = settings.server.shutdown_grace_seconds
     # half of the grace for open HTTP calls, the rest for the drains and the database behind them
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=grace / 2)

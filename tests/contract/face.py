@@ -213,7 +213,7 @@ class RehearsalsInMemory:
         prospects = [Prospect(each, Standing.REACHABLE) for each in question.identities]
         return Rehearsal(question, prospects, 0.0, {Standing.REACHABLE: len(prospects)})
 
-    async def explain(self, question: Question, *, look_up: bool) -> Outlook:
+    async def explain(self, question: Question, caller: str, *, look_up: bool) -> Outlook:
         """The one."""
         return Outlook(Prospect(question.identities[0], Standing.REACHABLE))
 

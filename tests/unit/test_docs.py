@@ -68,7 +68,7 @@ class TestCommands:
     def test_documented_commands(self) -> None:
         """Every `herald …` in the pages is a command."""
         pages = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *DOCS.glob("*.md")))
-        named = set(re.findall(r"(?:bin/|`)herald ([a-z]+)", pages))
+        named = set(re.findall(r"(?:bin/|`)herald ([a-z-]+)", pages))
 
         assert set() == named - set(cli.group().commands)
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from sqlalchemy.exc import SQLAlchemyError
 
 from console.commands.checks.findings import Finding, fail, ok, warn
+from console.commands.checks.sealing import seals
 from console.commands.migrate import database_remedy
 from settings import ApiClient, Settings
 from storage.engine import Database
@@ -88,12 +89,13 @@ async def database(settings: Settings) -> list[Finding]:
     opened = Database.open(url)
     try:
         found = await revision(opened)
+        sealed = await seals(settings, opened) if found == head() else []
     except (SQLAlchemyError, OSError) as error:
         return [fail("database", f"does not answer ({type(error).__name__})", database_remedy(settings))]
     finally:
         await opened.close()
     if found == head():
-        return [ok("database", f"at {found}")]
+        return [ok("database", f"at {found}"), *sealed]
     if found is None:
         return [warn("database", "reachable and empty", "run `herald migrate`")]
     return [fail("database", f"at {found}, this version works with {head()}", "run `herald migrate`")]

@@ -13,6 +13,7 @@ from adapters.base import ChannelName, TenantId
 from identity.answers import LookupFailed, NotAsked
 from identity.resolver import FRESH_SECONDS, Resolver
 from notify import lookups
+from notify.disclosures import Disclosures
 from notify.dry_run import DryRun
 from notify.lookups import LookUpChore, LookUps
 from notify.prospects import Prospect, Prospects, Question, Side, Standing
@@ -56,13 +57,14 @@ class Desk:
         look_ups = LookUps(
             self.server.database, wake=self.server.runner.wake, clock=lambda: time.monotonic() * self.haste
         )
-        return DryRun(Prospects(self.server.database, sides), look_ups, sides, self.server.runner.traffic)
+        disclosures = Disclosures(self.server.database, b"k" * 32, clock=self.server.wall)
+        return DryRun(Prospects(self.server.database, sides), look_ups, sides, self.server.runner.traffic, disclosures)
 
     async def explain(self, identity: str = ANN, *, look_up: bool = True, by_id: bool = False) -> Prospect:
         """How one person stands."""
         kind = "donotresolve" if by_id else "resolve"
         question = Question(BOT, self.server.platform.name, kind, [identity])
-        return (await self.dry_run().explain(question, look_up=look_up)).prospect
+        return (await self.dry_run().explain(question, "cs-1", look_up=look_up)).prospect
 
 
 @asynccontextmanager

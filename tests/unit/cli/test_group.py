@@ -12,7 +12,7 @@ import cli
 if TYPE_CHECKING:
     from tests.unit.cli.conftest import Shell
 
-COMMANDS = ["check", "manifest", "migrate", "preview", "send", "serve", "status", "token"]
+COMMANDS = ["audit", "check", "manifest", "migrate", "preview", "rotate-keys", "send", "serve", "status", "token"]
 
 
 class TestGroup:
