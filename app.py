@@ -65,7 +65,7 @@ from storage import installations
 from storage.engine import Database
 from storage.migrate import migrate
 from storage.used_tokens import UsedTokens
-from storage.vault import Vault, derive
+from storage.vault import Vault, ids_key
 
 SESSION = web.AppKey("session", aiohttp.ClientSession)
 DATABASE = web.AppKey("database", Database)
@@ -113,8 +113,8 @@ async def build_app(settings: Settings) -> web.Application:
     app.add_routes(health.health_routes(_checks(database, audit)))
     app.add_routes(metrics.routes())
     app.cleanup_ctx.extend([_close_session, _close_database, _close_scripts])
-    retention = settings.delivery.retention_days
-    app.cleanup_ctx.append(_task(lambda: keep_house(database, retention_days=retention, clock=CLOCKS.wall)))
+    days, key = settings.retention.days, _ids_key(settings)
+    app.cleanup_ctx.append(_task(lambda: keep_house(database, days=days, key=key, clock=CLOCKS.wall)))
     app.cleanup_ctx.append(_task(audit.run))
     app.cleanup_ctx.append(_draining(settings, platforms, shops))
     return app
@@ -294,7 +294,7 @@ def _api(
         database,
         wake=runner.wake,
         deadline_hours=settings.delivery.deadline_hours,
-        retention_days=settings.delivery.retention_days,
+        idempotency_days=settings.retention.idempotency_days,
         progress=runner.progress,
     )
     return Api(
@@ -323,7 +323,7 @@ def _scripts(settings: Settings) -> ScriptPool:
 
 def _ids_key(settings: Settings) -> bytes:
     """What the ids of people and callers are made with."""
-    return derive(settings.storage.encryption_key[-1].get_secret_value(), b"ids")
+    return ids_key([key.get_secret_value() for key in settings.storage.encryption_key])
 
 
 def _dry_run(database: Database, runner: Runner, shops: Mapping[ChannelName, Workshop]) -> DryRun:

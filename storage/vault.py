@@ -22,6 +22,11 @@ def derive(key: str, purpose: bytes, length: int = 32) -> bytes:
     return HKDF(algorithm=hashes.SHA256(), length=length, salt=b"herald", info=purpose).derive(key.encode())
 
 
+def ids_key(keys: Sequence[str]) -> bytes:
+    """What the ids of people and callers, and the hashes of what was forgotten, are made with: of the oldest key."""
+    return derive(keys[-1], b"ids")
+
+
 class Vault:
     """Seals and opens small secrets."""
 
