@@ -10,6 +10,7 @@ from console.commands.check import check
 from console.commands.manifest import manifest
 from console.commands.migrate import migrate
 from console.commands.preview import preview
+from console.commands.purge import purge
 from console.commands.send import send
 from console.commands.serve import serve
 from console.commands.status import status
@@ -17,7 +18,7 @@ from console.commands.token import token
 from console.commands.tools import BuildApp, LoadSettings, Tools
 from settings import load
 
-COMMANDS: tuple[click.Command, ...] = (serve, migrate, token, send, preview, status, manifest, check)
+COMMANDS: tuple[click.Command, ...] = (serve, migrate, token, send, preview, status, manifest, check, purge)
 
 
 def group(*more: click.Command) -> click.Group:

@@ -12,7 +12,7 @@ import cli
 if TYPE_CHECKING:
     from tests.unit.cli.conftest import Shell
 
-COMMANDS = ["check", "manifest", "migrate", "preview", "send", "serve", "status", "token"]
+COMMANDS = ["check", "manifest", "migrate", "preview", "purge", "send", "serve", "status", "token"]
 
 
 class TestGroup:
