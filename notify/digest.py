@@ -29,7 +29,7 @@ def digest(key: bytes, payload: bytes, deliveries: Sequence[tuple[str, str, str 
     """
     audience = "\n".join(pseudonym(key, identity) for identity, _, _ in deliveries)
     left = {
-        "payload": keyed(key, "payload", payload),
+        "payload": keyed(key, "payload", payload) if payload else None,  # its only recipient was forgotten before
         "audience": keyed(key, "audience", audience.encode()),
         "states": Counter(state for _, state, _ in deliveries),
         "reasons": Counter(reason for _, _, reason in deliveries if reason is not None),

@@ -7,9 +7,10 @@ their deadline, and then the same call takes the rest.
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,6 +24,8 @@ from storage.engine import Database
 from storage.persons import Addressed, Scope, Somebody
 
 RANGE: Final = 10_000  # deliveries looked through in one reading transaction
+TRIES: Final = 20
+TRY_SECONDS: Final = 0.25
 ENTRY: Final = ""  # the tenant of a delivery that was never in one
 
 
@@ -110,6 +113,12 @@ class Forgotten:
     messages: int = 0  # of requests that had no other recipient
     directory: int = 0
     still_open: int = 0
+    is_overwritten: bool = False  # and not in SQLite's log either
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        names = ("deliveries", "responses", "messages", "directory", "still_open")
+        return {name: getattr(self, name) for name in names}
 
 
 async def find(database: Database, who: Wanted) -> Found:
@@ -170,13 +179,21 @@ async def forget(database: Database, found: Found, *, key: bytes, now: float) ->
             subject=pseudonym(key, found.known.wanted.name),
             bot_id=found.known.wanted.scope.bot_id or "",
             channel=found.known.wanted.scope.channel or "",
-            detail=asdict(done),
+            detail=done.counts,
         )
         return done
 
     done = await piece(database, conclude)
-    await database.empty_log()
-    return done
+    return replace(done, is_overwritten=await _overwrite(database))
+
+
+async def _overwrite(database: Database) -> bool:
+    """Take what was deleted out of the database's log too; readers may be in the way for a moment."""
+    for _ in range(TRIES):
+        if await database.empty_log():
+            return True
+        await asyncio.sleep(TRY_SECONDS)
+    return False
 
 
 async def _forget_directory(tx: AsyncConnection, known: Known) -> int:

@@ -100,6 +100,8 @@ def _report(done: Forgotten) -> None:
         f"Forgotten: {done.deliveries} deliveries, {done.responses} responses, {done.messages} messages that"
         f" nobody else got, {done.directory} rows of the directory."
     )
+    if not done.is_overwritten:
+        click.echo("The write-ahead log still holds it: the server cuts it off within the hour.", err=True)
 
 
 def _still_open(found: Found) -> int:

@@ -22,12 +22,16 @@ TEXT = "Lunch is cancelled"
 
 
 class Watched(Database):
-    """A database that notes how many deliveries each piece of work changed or deleted."""
+    """A database that notes how many deliveries each piece of work changed or deleted, and goes after the last one."""
 
     pieces: list[int]
+    last: int | None = None
 
     async def transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """The same, with a look before and after."""
+
+        if self.last is not None and len(self.pieces) >= self.last:
+            raise OSError("the database is gone")
 
         async def watched(tx: AsyncConnection) -> T:
             before = await _untouched(tx)

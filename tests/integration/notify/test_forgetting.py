@@ -188,6 +188,23 @@ class TestForgotten:
         assert (1, 4, 1, 0) == (second.deliveries, second.directory, second.messages, second.still_open)
         assert (await find(seen)).is_nothing
 
+    async def test_interrupted(self, seen: Watched) -> None:
+        """Ended in the middle, each piece is whole or undone, and the same call takes the rest."""
+        await know(seen)
+        for number in range(3):
+            await closed(seen, f"ds-{number}", [ANN] * AT_ONCE)
+        seen.last = 2
+
+        with pytest.raises(OSError, match="gone"):
+            await forget(seen)
+        between = await find(seen)
+        seen.last = None
+        second = await forget(seen)
+
+        assert (AT_ONCE, 3) == (len(between.final), between.directory)
+        assert (AT_ONCE, 1, 4) == (second.deliveries, second.messages, second.directory)
+        assert {f"ds-{number}": False for number in range(3)} == await payloads(seen)
+
     async def test_recorded(self, seen: Watched) -> None:
         """The audit record says that somebody was forgotten and how many rows it were, and not who."""
         await closed(seen, "ds-1", [ANN])

@@ -129,6 +129,19 @@ async def _audit_until_empty(database: Database) -> set[tuple[str, ...]]:
     return found
 
 
+class TestLog:
+    async def test_in_the_way(self, seen: Watched) -> None:
+        """Whoever reads for long is not waited for: the log is emptied the next time."""
+        await closed(seen, "ds-old", ["ann@x.example"])
+        async with seen.read() as tx:
+            await tx.execute(select(tables.requests))
+            await closed(seen, "ds-new", ["ann@x.example"])
+            first = await seen.empty_log()
+        second = await seen.empty_log()
+
+        assert (not seen.is_sqlite, True) == (first, second)
+
+
 class TestDirectory:
     async def test_uninstalled(self, seen: Watched) -> None:
         """90 days after the app was removed nothing about a tenant's people is left; the tombstone stays."""
