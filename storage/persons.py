@@ -122,7 +122,8 @@ async def addressed(
         deliveries.c.identity.in_(identities),
         deliveries.c.user_id.in_(ids),
         deliveries.c.channel_id.in_(ids),
-        *(and_(deliveries.c.reason == invalid, deliveries.c.identity.contains(each)) for each in identities),
+        # in this order: the reason stands behind a message, which SQLite would read for every row
+        *(and_(deliveries.c.identity.contains(each), deliveries.c.reason == invalid) for each in identities),
     )
     rows = await tx.execute(
         select(
