@@ -70,7 +70,7 @@ from storage import audit_events, installations, sealed_keys
 from storage.engine import Database
 from storage.migrate import migrate
 from storage.used_tokens import UsedTokens
-from storage.vault import Vault, derive
+from storage.vault import Vault
 
 SESSION = web.AppKey("session", aiohttp.ClientSession)
 DATABASE = web.AppKey("database", Database)
@@ -125,8 +125,8 @@ async def build_app(settings: Settings) -> web.Application:
     app.add_routes(health.health_routes(_checks(database, audit)))
     app.add_routes(metrics.routes())
     app.cleanup_ctx.extend([_close_session, _close_database, _close_scripts])
-    retention = settings.delivery.retention_days
-    app.cleanup_ctx.append(_task(lambda: keep_house(database, retention_days=retention, clock=CLOCKS.wall)))
+    days, key = settings.retention.days, keys.ids
+    app.cleanup_ctx.append(_task(lambda: keep_house(database, days=days, key=key, clock=CLOCKS.wall)))
     app.cleanup_ctx.append(_task(audit.run))
     app.cleanup_ctx.append(_draining(settings, platforms, shops))
     return app
@@ -306,7 +306,7 @@ def _api(
         database,
         wake=runner.wake,
         deadline_hours=settings.delivery.deadline_hours,
-        retention_days=settings.delivery.retention_days,
+        idempotency_days=settings.retention.idempotency_days,
         progress=runner.progress,
     )
     return Api(
@@ -342,15 +342,12 @@ class OwnKeys:
 
 
 async def _own_keys(settings: Settings, database: Database, vault: Vault) -> OwnKeys:
-    """Read the keys; the first start makes them. Raises WrongKey.
-
-    Before they were stored ids were made with what the last encryption key derives: so they stay what they were.
-    """
-    ids = derive(settings.storage.encryption_key[-1].get_secret_value(), b"ids")
+    """Read the keys; the first start makes them. Raises WrongKey."""
+    oldest = settings.storage.encryption_key[-1].get_secret_value()
     async with database.write() as tx:
         now = CLOCKS.wall()
         return OwnKeys(
-            ids=await sealed_keys.keep(tx, vault, sealed_keys.IDS, ids, now),
+            ids=await sealed_keys.ids(tx, vault, oldest, now),
             audit=await sealed_keys.keep(tx, vault, sealed_keys.AUDIT, secrets.token_bytes(32), now),
         )
 

@@ -11,6 +11,7 @@ from console.commands.check import check
 from console.commands.manifest import manifest
 from console.commands.migrate import migrate
 from console.commands.preview import preview
+from console.commands.purge import purge
 from console.commands.rotate_keys import rotate_keys
 from console.commands.send import send
 from console.commands.serve import serve
@@ -21,7 +22,7 @@ from settings import load
 
 COMMANDS: tuple[click.Command, ...] = (
     *(serve, migrate, token, send, preview, status, manifest, check),
-    *(rotate_keys, audit),
+    *(rotate_keys, audit, purge),
 )
 
 

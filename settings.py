@@ -530,13 +530,19 @@ class Pace(Table):
 
 
 class Delivery(Table):
-    """How long and how often Herald tries, and how long it remembers."""
+    """How long and how often Herald tries."""
 
     deadline_hours: float = Field(default=24.0, gt=0, le=168)
     max_attempts: int = Field(default=5, ge=1, le=100)
     # so long after an unanswered call began the platform may still store its message: absence is believed only then
     settle_seconds: float = Field(default=60.0, ge=0, le=600)
-    retention_days: int = Field(default=30, ge=1, le=3650)  # also how long an Idempotency-Key is remembered
+
+
+class Retention(Table):
+    """How long Herald remembers."""
+
+    days: int = Field(default=90, ge=1, le=3650)  # texts, e-mails and all else of people, after a request was closed
+    idempotency_days: int = Field(default=30, ge=30, le=3650)  # callers are promised thirty
 
 
 class Scripts(Table):
@@ -568,6 +574,7 @@ class Settings(Table):
     endpoints: Endpoints = Field(default_factory=Endpoints)
     pace: Pace = Field(default_factory=Pace)
     delivery: Delivery = Field(default_factory=Delivery)
+    retention: Retention = Field(default_factory=Retention)
     limits: Limits = Field(default_factory=Limits)
     scripts: Scripts = Field(default_factory=Scripts)
 
@@ -714,6 +721,9 @@ _SENTENCES: Final = {
     "model_attributes_type": "must be a table: write it as [name]",
     "datetime_type": "must be a moment: write for example 2030-01-31T00:00:00Z",
 }
+_MOVED: Final = {
+    "delivery.retention_days": "is retention.days now, with retention.idempotency_days beside it: write those",
+}
 _PATTERNS: Final = {
     _GUID: "must be an id like 11111111-2222-3333-4444-555555555555: copy it from the Entra portal",
     _BOT_ID: "must be st- and a UUID of version 5 shape, like st-00000000-0000-5000-8000-000000000001",
@@ -734,6 +744,8 @@ def _problems(error: ValidationError, file: str, variables: Mapping[_Loc, str]) 
 
 def _sentence(kind: str, item: Mapping[str, Any], loc: _Loc) -> str:
     if kind == "extra_forbidden":
+        if _key(loc) in _MOVED:
+            return _MOVED[_key(loc)]
         close = difflib.get_close_matches(str(loc[-1]), _known_keys(loc[:-1]), n=1)
         return "is not a setting: " + (f"did you mean {close[0]}?" if close else "remove it")
     if kind == "string_pattern_mismatch":

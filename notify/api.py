@@ -161,7 +161,7 @@ class Api:
         raw = await self._body(request)
         if rehearsal:
             return await self._rehearse(client, bot, raw, version)
-        bound = None if key is None else idempotency.bind(key, raw)
+        bound = None if key is None else idempotency.bind(key, raw, self._ids_key)
         with _storage(), _keys():
             if bound is not None:
                 by = Submitter(bot.id, client.client_id, version.name)

@@ -1,19 +1,25 @@
-"""What is old goes: closed requests past their retention, and the memories that have done their work."""
+"""What is old goes: contents of requests past their time, people nobody shows, memories that have done their work."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from adapters.base import ChannelName
-from storage import failpoints, inbox, misses, requests, used_tokens
+from identity.resolver import KEPT_SECONDS
+from notify.emptying import empty_old
+from notify.piecemeal import AT_ONCE, piece, until_done
+from storage import inbox, leftovers, misses, oauth_states, requests, used_tokens
 from storage.engine import UNAVAILABLE, Database, describe
+from storage.persons import Somebody
 
 log = logging.getLogger("herald.housekeeping")
 
 EVERY_SECONDS = 3600.0
-AT_ONCE = 20  # requests deleted in one transaction, so that nobody waits for it
+LOOKED_AT = 1000  # people read at once
 SECONDS_PER_DAY = 86_400.0
 INBOX_SECONDS: Mapping[ChannelName, float] = {
     ChannelName.SLACK: 4 * 3600.0,  # Slack drops what it could not deliver within two hours
@@ -21,11 +27,19 @@ INBOX_SECONDS: Mapping[ChannelName, float] = {
 }
 
 
-async def keep_house(database: Database, *, retention_days: float, clock: Callable[[], float]) -> None:
+@dataclass(frozen=True, slots=True)
+class Tidied:
+    """What one round came to."""
+
+    requests: int  # emptied
+    people: int  # rows about people of tenants that removed the app, and people whom nobody shows
+
+
+async def keep_house(database: Database, *, days: float, key: bytes, clock: Callable[[], float]) -> None:
     """Tidy once an hour, for as long as the server runs."""
     while True:
         try:
-            await tidy(database, retention_days=retention_days, now=clock())
+            await tidy(database, days=days, key=key, now=clock())
         except UNAVAILABLE as error:
             log.error("tidying failed", extra={"action": "database_unavailable", "error": describe(error)})
         except Exception:
@@ -33,22 +47,52 @@ async def keep_house(database: Database, *, retention_days: float, clock: Callab
         await asyncio.sleep(EVERY_SECONDS)
 
 
-async def tidy(database: Database, *, retention_days: float, now: float) -> int:
-    """One round; returns the number of requests deleted."""
-    async with database.write() as tx:
-        for channel, seconds in INBOX_SECONDS.items():
-            await inbox.forget_before(tx, now - seconds, channel=channel)
-        await used_tokens.forget_before(tx, now)
-        await requests.purge_answers(tx, now)
-        await misses.forget(tx, now)
-    deleted = 0
-    while True:
-        async with database.write() as tx:
-            count = await requests.purge(tx, closed_before=now - retention_days * SECONDS_PER_DAY, limit=AT_ONCE)
-            failpoints.reach("purge.before_commit")
-        deleted += count
-        if count < AT_ONCE:
-            break
-    if deleted:
-        log.info("old requests deleted", extra={"action": "requests_purged", "count": deleted})
-    return deleted
+async def tidy(database: Database, *, days: float, key: bytes, now: float) -> Tidied:
+    """One round; `key` makes the hashes that stay."""
+    kept = days * SECONDS_PER_DAY
+    await _forget_memories(database, now)
+    emptied = await empty_old(database, closed_before=now - kept, key=key, now=now)
+    people = await _forget_tenants(database, now - kept)
+    people += await _forget_people(database, now - max(kept, KEPT_SECONDS))  # so long one is used unconfirmed
+    await database.empty_log()
+    if emptied:
+        log.info("old requests emptied", extra={"action": "requests_purged", "count": emptied})
+    if people:
+        log.info("people forgotten", extra={"action": "people_forgotten", "count": people})
+    return Tidied(emptied, people)
+
+
+async def _forget_memories(database: Database, now: float) -> None:
+    for channel, seconds in INBOX_SECONDS.items():
+        await until_done(database, partial(inbox.forget_before, moment=now - seconds, channel=channel, limit=AT_ONCE))
+    await until_done(database, partial(used_tokens.forget_before, moment=now, limit=AT_ONCE))
+    await until_done(database, partial(requests.purge_answers, now=now, limit=AT_ONCE))
+    await until_done(database, partial(misses.forget, now=now, limit=AT_ONCE))
+    await until_done(database, partial(oauth_states.forget, now=now, limit=AT_ONCE))
+
+
+async def _forget_tenants(database: Database, removed_before: float) -> int:
+    async with database.read() as tx:
+        tenants = await leftovers.abandoned(tx, removed_before=removed_before)
+    count = 0
+    for tenant in tenants:
+        work = partial(leftovers.forget_tenant, key=tenant, removed_before=removed_before, limit=AT_ONCE)
+        count += await until_done(database, work)
+    return count
+
+
+async def _forget_people(database: Database, before: float) -> int:
+    """They are looked for outside the writing transactions: no index says who was not seen for long."""
+    count = 0
+    async with database.read() as tx:
+        unseen = await leftovers.unseen(tx, before=before, limit=LOOKED_AT)
+        unused = await leftovers.unused(tx, before=before, limit=LOOKED_AT)
+    for some in _pieces(unseen):
+        count += await piece(database, partial(leftovers.forget_unseen, persons=some, before=before))
+    for some in _pieces(unused):
+        count += await piece(database, partial(leftovers.forget_unused, persons=some, before=before))
+    return count
+
+
+def _pieces(persons: Sequence[Somebody]) -> list[Sequence[Somebody]]:
+    return [persons[start : start + AT_ONCE] for start in range(0, len(persons), AT_ONCE)]

@@ -7,11 +7,11 @@ that waited too long for the first. The record is written in the transaction of 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
+from notify.digest import keyed
 from notify.records import IdempotencyKey
 
 HEADER: Final = "Idempotency-Key"
@@ -45,9 +45,9 @@ def read(values: Sequence[str]) -> str | None:
     return key
 
 
-def bind(key: str, body: bytes) -> IdempotencyKey:
-    """The key with the fingerprint of the body it came with."""
-    return IdempotencyKey(key, hashlib.sha256(body).hexdigest())
+def bind(key: str, body: bytes, secret: bytes) -> IdempotencyKey:
+    """The key with the body it came with, as hashes: a key may name a person, and a body could be guessed."""
+    return IdempotencyKey(keyed(secret, "idempotency_key", key.encode()), keyed(secret, "idempotent_body", body))
 
 
 class Turnstile:

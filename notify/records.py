@@ -73,7 +73,7 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """The caller's key with the hash of the body it came with."""
+    """Keyed hashes of the caller's key and of the body it came with."""
 
     key: str
     body_hash: str

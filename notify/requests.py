@@ -56,13 +56,13 @@ class Requests:
         *,
         wake: Callable[[Lane], None],
         deadline_hours: float,
-        retention_days: float = 30.0,
+        idempotency_days: float = 30.0,
         progress: Callable[[str, str, str], Progress | None] = lambda *_: None,
     ) -> None:
         self._database = database
         self._wake = wake
         self._deadline = deadline_hours * SECONDS_PER_HOUR
-        self._retention = retention_days * SECONDS_PER_DAY
+        self._remembered = idempotency_days * SECONDS_PER_DAY
         self._progress = progress
         self._turnstile = Turnstile()
 
@@ -144,7 +144,7 @@ class Requests:
             key=key.key,
             body_hash=key.body_hash,
             answer=answer,
-            expires_at=now + self._retention,
+            expires_at=now + self._remembered,
             now=now,
         )
         return None if bound else await _stored(tx, by, key, now)

@@ -29,6 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry
 
 BUSY_TIMEOUT_MS = 10_000
+CHECKPOINT_MS = 200  # writers wait for whoever empties the log, and that one for readers
 SQLITE_READERS = 4
 POSTGRES_CONNECTIONS = 12  # one of them is the sign of life's
 IDLE_IN_TRANSACTION_MS = 10_000
@@ -151,6 +152,23 @@ class Database:
             async with self.write() as tx:
                 return await work(tx)
         return await self._at_once.run(work)
+
+    async def empty_log(self) -> bool:
+        """Bring SQLite's write-ahead log into the file and cut it off: what was deleted is in neither any more.
+
+        False when somebody reads just now; the log is emptied the next time then. PostgreSQL looks after its own.
+        """
+        if not self.is_sqlite:
+            return True
+        async with self._writer, self.engine.connect() as connection:
+            driver: Any = (await connection.get_raw_connection()).driver_connection  # outside any transaction
+            await driver.execute(f"PRAGMA busy_timeout={CHECKPOINT_MS}")
+            try:
+                async with driver.execute("PRAGMA wal_checkpoint(TRUNCATE)") as cursor:
+                    busy, *_ = await cursor.fetchone()
+            finally:
+                await driver.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        return not busy
 
     async def in_time(self, work: Coroutine[Any, Any, T], by: float) -> T:
         """The result of `work` if it is there by that time of the event loop; else `work` is cancelled.
@@ -310,6 +328,7 @@ def _prepare_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -
         "foreign_keys=ON",
         f"busy_timeout={BUSY_TIMEOUT_MS}",
         "temp_store=MEMORY",
+        "secure_delete=ON",  # what is deleted is overwritten; some builds of SQLite do so by themselves
         "cache_size=-16000",
     ):
         cursor.execute(f"PRAGMA {pragma}")

@@ -34,7 +34,7 @@ POINTS: Final[Mapping[str, str]] = {
     "record.committed": "results are on disk, memory does not know yet",
     "chore.done": "a chore's call was made and its effect stored, the chore is still there",
     "migrate.before_commit": "the schema was brought to this version, not committed",
-    "purge.before_commit": "old requests are deleted, not committed",
+    "purge.before_commit": "an old request lost its message, or some deliveries; not committed",
     "inbound.before_commit": "a platform's event is written, not committed; the platform was not answered",
     "inbound.committed": "a platform's event is on disk, the platform was not answered",
 }

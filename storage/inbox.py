@@ -21,6 +21,8 @@ async def is_known(tx: AsyncConnection, *, bot_id: str, channel: str, event_id: 
     return (await tx.execute(select(table.c.event_id).where(*where))).first() is not None
 
 
-async def forget_before(tx: AsyncConnection, moment: float, *, channel: str) -> int:
-    """Drop a channel's ids that nobody will ask about any more."""
-    return (await tx.execute(delete(table).where(table.c.seen_at < moment, table.c.channel == channel))).rowcount
+async def forget_before(tx: AsyncConnection, moment: float, *, channel: str, limit: int) -> int:
+    """Drop at most so many of a channel's ids that nobody will ask about any more."""
+    over = (table.c.seen_at < moment, table.c.channel == channel)
+    some = select(table.c.event_id).where(*over).limit(limit)
+    return (await tx.execute(delete(table).where(*over, table.c.event_id.in_(some)))).rowcount

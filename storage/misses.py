@@ -68,6 +68,8 @@ async def find(
     return found
 
 
-async def forget(tx: AsyncConnection, now: float) -> None:
-    """Delete the misses that are valid no longer."""
-    await tx.execute(delete(table).where(table.c.until <= now))
+async def forget(tx: AsyncConnection, now: float, *, limit: int) -> int:
+    """Delete at most so many misses that are valid no longer; returns how many."""
+    over = table.c.until <= now
+    some = select(table.c.email).where(over).limit(limit)
+    return (await tx.execute(delete(table).where(over, table.c.email.in_(some)))).rowcount

@@ -15,6 +15,7 @@ from storage.tables import requests as table
 from storage.upsert import upsert
 
 OPEN = "IN_PROGRESS"
+REMOVED = "removed"  # the kind of a message that is gone (storage.removal)
 IDS_CHUNK = 500
 
 
@@ -72,8 +73,9 @@ async def store(tx: AsyncConnection, request: Mapping[str, Any], rows: Sequence[
 
 
 async def get(tx: AsyncConnection, *, bot_id: str, request_id: str) -> RequestRow | None:
-    """One request of this bot; None for an unknown id and for another bot's."""
-    row = (await tx.execute(select(*_COLUMNS).where(table.c.id == request_id, table.c.bot_id == bot_id))).first()
+    """One request of this bot; None for an unknown id, for another bot's, and when its contents are gone."""
+    here = (table.c.id == request_id, table.c.bot_id == bot_id, table.c.kind != REMOVED)
+    row = (await tx.execute(select(*_COLUMNS).where(*here))).first()
     return None if row is None else RequestRow(*tuple(row))
 
 
@@ -99,23 +101,6 @@ def _verdict() -> Any:  # SQLAlchemy types a CASE over literals as Any
     return case(
         (table.c.succeeded == table.c.total, "SUCCESS"), (table.c.succeeded == 0, "FAILURE"), else_="PARTIAL_SUCCESS"
     )
-
-
-_count = Ready(
-    update(table)
-    .where(table.c.id == bindparam("rid"))
-    .values(
-        done=table.c.done + bindparam("final"),
-        succeeded=table.c.succeeded + bindparam("ok"),
-        changed_at=bindparam("now"),
-    )
-)
-
-_close = Ready(
-    update(table)
-    .where(table.c.id == bindparam("rid"), table.c.done == table.c.total, table.c.status == OPEN)
-    .values(status=_verdict(), closed_at=bindparam("now"), times_closed=table.c.times_closed + 1)
-)
 
 
 _count = Ready(
@@ -267,7 +252,7 @@ async def miscounts(tx: AsyncConnection, *, changed_since: float) -> list[Miscou
             table.c.id, table.c.done, final, table.c.succeeded, sent, table.c.total, func.count(), table.c.times_closed
         )
         .join(deliveries, deliveries.c.request_id == table.c.id)
-        .where(or_(table.c.status == OPEN, table.c.changed_at >= changed_since))
+        .where(or_(table.c.status == OPEN, table.c.changed_at >= changed_since), table.c.kind != REMOVED)
         .group_by(table.c.id, table.c.done, table.c.succeeded, table.c.total, table.c.times_closed, table.c.status)
         .having(
             or_(
@@ -283,16 +268,8 @@ async def miscounts(tx: AsyncConnection, *, changed_since: float) -> list[Miscou
     return [Miscount(*tuple(row)) for row in rows.all()]
 
 
-async def purge(tx: AsyncConnection, *, closed_before: float, limit: int) -> int:
-    """Delete requests that were closed long ago, with their deliveries; at most `limit` at once."""
-    old = select(table.c.id).where(table.c.closed_at < closed_before).limit(limit)
-    ids = [row.id for row in await tx.execute(old)]
-    if ids:
-        await tx.execute(deliveries.delete().where(deliveries.c.request_id.in_(ids)))
-        await tx.execute(table.delete().where(table.c.id.in_(ids)))
-    return len(ids)
-
-
-async def purge_answers(tx: AsyncConnection, now: float) -> None:
-    """Delete the idempotency records whose time is over."""
-    await tx.execute(idempotency.delete().where(idempotency.c.expires_at <= now))
+async def purge_answers(tx: AsyncConnection, now: float, *, limit: int) -> int:
+    """Delete at most so many idempotency records whose time is over; returns how many."""
+    over = idempotency.c.expires_at <= now
+    some = select(idempotency.c.key).where(over).limit(limit)
+    return (await tx.execute(idempotency.delete().where(over, idempotency.c.key.in_(some)))).rowcount

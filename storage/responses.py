@@ -9,6 +9,7 @@ from typing import Literal
 from sqlalchemy import case, insert, literal_column, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.requests import REMOVED
 from storage.tables import deliveries, requests
 from storage.tables import responses as table
 
@@ -62,9 +63,11 @@ async def of_request(tx: AsyncConnection, request_id: str) -> list[ResponseRow]:
     return [ResponseRow(*tuple(row)) for row in rows.all()]
 
 
-_sent = select(
-    deliveries.c.id, case((deliveries.c.payload.is_(None), requests.c.payload), else_=deliveries.c.payload)
-).join(requests, requests.c.id == deliveries.c.request_id)
+_sent = (
+    select(deliveries.c.id, case((deliveries.c.payload.is_(None), requests.c.payload), else_=deliveries.c.payload))
+    .join(requests, requests.c.id == deliveries.c.request_id)
+    .where(requests.c.kind != REMOVED)
+)
 
 
 async def sent_as(

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.tables import sealed_keys as table
 from storage.upsert import upsert
-from storage.vault import Vault, WrongKey
+from storage.vault import Vault, WrongKey, derive
 
 IDS = "ids"  # what the ids of people and callers are made with
 AUDIT = "audit"  # what the audit record is chained with
@@ -37,6 +37,14 @@ async def keep(tx: AsyncConnection, vault: Vault, name: str, value: bytes, now: 
     if stored is None:
         raise RuntimeError(f"the key {name} was stored and is not there")
     return stored
+
+
+async def ids(tx: AsyncConnection, vault: Vault, oldest_key: str, now: float) -> bytes:
+    """What the ids of people and callers, and the hashes of what was forgotten, are made with. Raises WrongKey.
+
+    Before it was stored it was what the last encryption key derives: so the ids stay what they were.
+    """
+    return await keep(tx, vault, IDS, derive(oldest_key, b"ids"), now)
 
 
 async def get(tx: AsyncConnection, vault: Vault, name: str) -> bytes | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.engine import Database
@@ -25,9 +25,11 @@ async def first_use(tx: AsyncConnection, *, client_id: str, jti: str, until: flo
     return await upsert(tx, table, [row], update=()) > 0
 
 
-async def forget_before(tx: AsyncConnection, moment: float) -> int:
-    """Drop the tokens that have expired: they are refused for that already."""
-    return (await tx.execute(delete(table).where(table.c.expires_at < moment))).rowcount
+async def forget_before(tx: AsyncConnection, moment: float, *, limit: int) -> int:
+    """Drop at most so many tokens that have expired: they are refused for that already."""
+    over = table.c.expires_at < moment
+    some = select(table.c.jti_hash).where(over).limit(limit)
+    return (await tx.execute(delete(table).where(over, table.c.jti_hash.in_(some)))).rowcount
 
 
 class UsedTokens:

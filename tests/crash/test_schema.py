@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from tests.crash.child import Servers
 from tests.crash.judge import Scene, mixed_people, verdict
 from tests.harness.platforms import MSTEAMS, Platforms
 
-AGED = 40 * 86_400.0
+AGED = 100 * 86_400.0
 
 
 class TestMigration:
@@ -43,19 +44,22 @@ class TestMigration:
 class TestPurge:
     @pytest.mark.parametrize("channel", [MSTEAMS], indirect=True)
     async def test_dies_there(self, scene: Scene) -> None:
-        """X16: killed while old requests are deleted, each is whole or gone, and the next start goes on."""
+        """X16: killed while old requests are emptied, each step is whole or undone, and the next start goes on."""
         people = mixed_people(scene.platforms, stored=5, cold=0)
         await scene.prepare(people)
         await scene.execute("UPDATE requests SET closed_at = closed_at - :aged", aged=AGED)
-        dying = scene.start("purge.before_commit")
-        await dying.killed()
-        between = await _contents(scene)
+        steps = []
+        for count in (1, 2):
+            dying = scene.start(f"purge.before_commit:{count}")
+            await dying.killed()
+            steps.append(await _contents(scene))
 
         server = scene.start()
         await server.until("requests_purged")
 
-        assert (1, 5) == between
-        assert (0, 0) == await _contents(scene)
+        assert [("native", 5, None), ("removed", 5, None)] == [(kind, rows, left) for kind, rows, left in steps]
+        kind, rows, left = await _contents(scene)
+        assert ("removed", 0, {"sent": 5}) == (kind, rows, json.loads(left or "")["states"])
 
 
 _LIMITS = (
@@ -86,8 +90,8 @@ class TestDurability:
         assert ("wal" if database.is_sqlite else "on") == found
 
 
-async def _contents(scene: Scene) -> tuple[int, int]:
-    """How many requests and deliveries are stored."""
-    (requests,) = await scene.query("SELECT count(*) AS found FROM requests")
+async def _contents(scene: Scene) -> tuple[str, int, str | None]:
+    """What the one request is, how many deliveries it has, and its digest."""
+    (request,) = await scene.query("SELECT kind, digest FROM requests")
     (deliveries,) = await scene.query("SELECT count(*) AS found FROM deliveries")
-    return requests["found"], deliveries["found"]
+    return request["kind"], deliveries["found"], request["digest"]

@@ -68,14 +68,14 @@ async def test_settings(database: Database, database_url: str, tmp_path: Path) -
     """What changed is recorded with old and new value, of secrets that they changed, and no secret stands anywhere."""
     place = Place(tmp_path, database_url)
     await place.start()
-    place.sections, place.secret, place.keys = {"delivery": {"retention_days": 7}}, NEXT, [NEW, OLD]
+    place.sections, place.secret, place.keys = {"retention": {"days": 7}}, NEXT, [NEW, OLD]
     await place.start()
 
     rows = await entries(database)
     [changed] = [json.loads(row.detail) for row in rows if row.kind == "settings_changed"]
     changed = {key: value for key, value in changed.items() if not key.startswith("server.")}  # a free port each time
     assert {
-        "delivery.retention_days": {"old": 30, "new": 7},
+        "retention.days": {"old": 90, "new": 7},
         "bots[st-00000000-0000-5000-8000-000000000001].clients[cs-1].secret": "changed",
         "storage.encryption_key[0]": "changed",
         "storage.encryption_key[1]": "added",

@@ -76,7 +76,9 @@ class TestCommands:
         """Every `section.key` in the pages is a setting."""
         pages = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *DOCS.glob("*.md")))
         sections = {name: field.annotation for name, field in Settings.model_fields.items()}
-        for section, key in re.findall(r"`(server|storage|endpoints|pace|delivery|limits)\.([a-z_]+)`", pages):
+        for section, key in re.findall(
+            r"`(server|storage|endpoints|pace|delivery|retention|limits)\.([a-z_]+)`", pages
+        ):
             assert key in getattr(sections[section], "model_fields", {}), f"{section}.{key}"
 
 

@@ -73,8 +73,9 @@ class TestShape:
         assert (
             settings.delivery.deadline_hours,
             settings.delivery.max_attempts,
-            settings.delivery.retention_days,
-        ) == (24.0, 5, 30)
+            settings.retention.days,
+            settings.retention.idempotency_days,
+        ) == (24.0, 5, 90, 30)
         assert (
             settings.limits.body_bytes,
             settings.limits.identities,
@@ -104,7 +105,7 @@ class TestShape:
         tables = {name: field.annotation for name, field in Settings.model_fields.items()}
         keys = {
             key
-            for name in ("server", "storage", "endpoints", "pace", "delivery", "limits")
+            for name in ("server", "storage", "endpoints", "pace", "delivery", "retention", "limits")
             for key in getattr(tables[name], "model_fields", {})
         }
 
@@ -145,6 +146,18 @@ class TestStrictness:
     def test_unknown_section(self, read: Reader) -> None:
         """A misspelt section is refused."""
         assert "bot: is not a setting: did you mean bots?" in read.refused(f"{STORAGE}\n[[bot]]\nid = 1\n")
+
+    def test_moved(self, read: Reader) -> None:
+        """A key of an earlier version is refused with the names of those that took its place."""
+        message = read.refused(f"[delivery]\nretention_days = 30\n{STORAGE}")
+
+        assert "delivery.retention_days: is retention.days now, with retention.idempotency_days beside it" in message
+
+    def test_idempotency_is_promised(self, read: Reader) -> None:
+        """Callers are promised thirty days, so nobody can set fewer."""
+        message = read.refused(f"[retention]\nidempotency_days = 29\n{STORAGE}")
+
+        assert "retention.idempotency_days" in message
 
     def test_all_problems_at_once(self, read: Reader) -> None:
         """One error lists every problem, so one look is enough."""

@@ -344,7 +344,7 @@ class TestCost:
 
 class TestDeletion:
     async def test_with_its_request(self, core: Core) -> None:
-        """Deleting an old request deletes what was pressed in its messages, and nothing else."""
+        """Emptying an old request deletes what was pressed in its messages, and nothing else."""
         await core.sent()
         await core.press()
         young = await core.sent("17")
@@ -353,7 +353,7 @@ class TestDeletion:
             table = tables.requests
             await tx.execute(update(table).where(table.c.id == young).values(closed_at=NOW + 29 * DAY))
 
-        deleted = await tidy(core.database, retention_days=30, now=NOW + 31 * DAY)
+        tidied = await tidy(core.database, days=30, key=b"k", now=NOW + 31 * DAY)
 
-        assert (1, 1) == (deleted, await core.count())
+        assert (1, 1) == (tidied.requests, await core.count())
         assert 1 == len((await core.shown(young))[0])

@@ -111,10 +111,10 @@ async def test_misses_are_forgotten_when_they_end(database: Database) -> None:
             now=0.0,
             until=10.0,
         )
-    await tidy(database, retention_days=30.0, now=9.0)
+    await tidy(database, days=90.0, key=b"k", now=9.0)
     async with database.read() as tx:
         early = await tx.scalar(select(func.count()).select_from(misses_table))
-    await tidy(database, retention_days=30.0, now=10.0)
+    await tidy(database, days=90.0, key=b"k", now=10.0)
     async with database.read() as tx:
         late = await tx.scalar(select(func.count()).select_from(misses_table))
 

@@ -49,7 +49,7 @@ class TestUsedTokens:
         await used.first_use("cs-1", "young", UNTIL + 60)
 
         async with database.write() as tx:
-            forgotten = await forget_before(tx, UNTIL + 1)
+            forgotten = await forget_before(tx, UNTIL + 1, limit=50)
 
         assert forgotten == 1
         assert not await used.first_use("cs-1", "young", UNTIL + 60)

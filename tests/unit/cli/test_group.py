@@ -12,7 +12,19 @@ import cli
 if TYPE_CHECKING:
     from tests.unit.cli.conftest import Shell
 
-COMMANDS = ["audit", "check", "manifest", "migrate", "preview", "rotate-keys", "send", "serve", "status", "token"]
+COMMANDS = [
+    "audit",
+    "check",
+    "manifest",
+    "migrate",
+    "preview",
+    "purge",
+    "rotate-keys",
+    "send",
+    "serve",
+    "status",
+    "token",
+]
 
 
 class TestGroup:
