@@ -154,9 +154,9 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         if error.status < 400:
             raise
         answer = _answer(request, error.status, _kept(error))
-        return _closing(answer) if error.status == HTTPStatus.REQUEST_TIMEOUT else answer
+        return closing(answer) if error.status == HTTPStatus.REQUEST_TIMEOUT else answer
     except web.RequestPayloadError:
-        return _closing(_answer(request, 400, {}))  # chunked or compressed otherwise than declared
+        return closing(_answer(request, 400, {}))  # chunked or compressed otherwise than declared
     except Exception as error:
         if isinstance(error, ConnectionError) and request.transport is None:
             return _answer(request, 400, {})  # the caller has gone in the middle of the body: nobody reads this
@@ -204,16 +204,16 @@ def problem_answer(status: int, headers: Mapping[str, str] | None = None) -> web
     )
 
 
+def closing(answer: web.Response) -> web.Response:
+    """Nothing more can be read from this connection."""
+    answer.force_close()
+    return answer
+
+
 def _answer(request: web.Request, status: int, headers: Mapping[str, str]) -> web.Response:
     if request.path.startswith(API_PREFIX):
         return kore_answer(CallRefused(status, _phrase(status), headers=headers))
     return problem_answer(status, headers)
-
-
-def _closing(answer: web.Response) -> web.Response:
-    """Nothing more can be read from this connection."""
-    answer.force_close()
-    return answer
 
 
 def _kept(error: web.HTTPException) -> dict[str, str]:

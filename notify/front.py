@@ -17,12 +17,12 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, Final
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion10, hdrs, web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
 from notify import hops
-from notify.errors import answer_errors, problem_answer
+from notify.errors import answer_errors, closing, problem_answer
 
 log = logging.getLogger("herald.front")
 
@@ -95,6 +95,8 @@ class Listener(web.Server):
         return Connection(self, loop=self._loop, **self._kwargs)
 
     async def _handle(self, request: Any) -> web.StreamResponse:
+        if request.version < HttpVersion10:
+            return closing(problem_answer(505))  # HTTP/0.9 has no headers to be careful with
         if self._trusted:
             request = _from_caller(request, self._trusted)
         return await answer_errors(request, self._answer)
@@ -173,9 +175,7 @@ class Connection(RequestHandler):
             raise ConnectionError("an answer has begun already")
         status = 431 if isinstance(exc, LineTooLong) else status
         log.info("a call was malformed", extra={"action": "call_malformed", "status": status, "remote": request.remote})
-        answer = problem_answer(status)
-        answer.force_close()
-        return answer
+        return closing(problem_answer(status))
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
