@@ -179,7 +179,7 @@ def _networks(value: object) -> object:
     found = []
     for each in value:
         try:
-            network = ipaddress.ip_network(each)
+            network = ipaddress.ip_network(str(each))
         except ValueError as error:
             raise ValueError("must list addresses or networks: 10.0.0.5, 10.0.0.0/8, fd00::/8") from error
         if network.prefixlen == 0:

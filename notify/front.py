@@ -183,7 +183,8 @@ class Connection(RequestHandler):
         """Every answer passes here before its first byte."""
         for name, value in self._listener.headers:
             resp.headers.setdefault(name, value)
-        if hdrs.CONTENT_ENCODING in request.headers:
+        if hdrs.CONTENT_ENCODING in request.headers and not request.content.is_eof():
+            resp.force_close()
             self._lingering_time = 0.0  # reading on only to be polite would unpack it
         return await super().finish_response(request, resp, start_time)
 
