@@ -55,6 +55,7 @@ class Shell:
 
     folder: Path
     text: str = SETTINGS
+    mode: int = 0o600
 
     @property
     def config(self) -> Path:
@@ -62,7 +63,7 @@ class Shell:
 
     def run(self, *arguments: str, stdin: str | None = None) -> Result:
         self.config.write_text(self.text, encoding="utf-8")
-        self.config.chmod(0o600)
+        self.config.chmod(self.mode)
         with_config = [*arguments] if "--help" in arguments else [*arguments, "--config", str(self.config)]
         tools = Tools(no_app, load)
         return CliRunner().invoke(cli.group(), with_config, obj=tools, input=stdin, env={"COLUMNS": "200"})
