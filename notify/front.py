@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, Final
 
@@ -28,7 +29,7 @@ log = logging.getLogger("herald.front")
 
 HEAD_SECONDS: Final = 15.0
 IDLE_SECONDS: Final = 150.0  # longer than a proxy keeps a connection (Caddy: 120), so that it is the one to end it
-MOST_CONNECTIONS: Final = 512  # half of the files that a process may usually open
+MOST_CONNECTIONS: Final = 65536  # or half of the files that the process may open
 FORWARDED_FOR: Final = "X-Forwarded-For"
 TRANSPORT_SECURITY: Final = (hdrs.STRICT_TRANSPORT_SECURITY, "max-age=31536000")
 ALWAYS: Final = (
@@ -52,14 +53,14 @@ class FrontRunner(web.AppRunner):
         https: bool = False,
         trusted: Sequence[hops.Network] = (),
         head_seconds: float = HEAD_SECONDS,
-        most_connections: int = MOST_CONNECTIONS,
+        most_connections: int | None = None,
         **options: Any,
     ) -> None:
         super().__init__(app, access_log=None, keepalive_timeout=IDLE_SECONDS, **options)
         self._headers = (*ALWAYS, TRANSPORT_SECURITY) if https else ALWAYS
         self._trusted = tuple(trusted)
         self._head_seconds = head_seconds
-        self._most_connections = most_connections
+        self._most_connections = most_connections or _half_of_the_files()
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
@@ -187,6 +188,12 @@ class Connection(RequestHandler):
             resp.force_close()
             self._lingering_time = 0.0  # reading on only to be polite would unpack it
         return await super().finish_response(request, resp, start_time)
+
+
+def _half_of_the_files() -> int:
+    """The other half is for the platforms, the database and its files."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_CONNECTIONS if allowed == resource.RLIM_INFINITY else min(MOST_CONNECTIONS, allowed // 2)
 
 
 def _from_caller(request: web.Request, trusted: Sequence[hops.Network]) -> web.Request:
