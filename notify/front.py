@@ -28,6 +28,7 @@ from notify.errors import answer_errors, closing, problem_answer
 log = logging.getLogger("herald.front")
 
 HEAD_SECONDS: Final = 15.0
+ANSWER_SECONDS: Final = 60.0  # for the caller to take an answer in
 IDLE_SECONDS: Final = 150.0  # longer than a proxy keeps a connection (Caddy: 120), so that it is the one to end it
 MOST_CONNECTIONS: Final = 65536  # or half of the files that the process may open
 FORWARDED_FOR: Final = "X-Forwarded-For"
@@ -53,6 +54,7 @@ class FrontRunner(web.AppRunner):
         https: bool = False,
         trusted: Sequence[hops.Network] = (),
         head_seconds: float = HEAD_SECONDS,
+        answer_seconds: float = ANSWER_SECONDS,
         most_connections: int | None = None,
         **options: Any,
     ) -> None:
@@ -60,6 +62,7 @@ class FrontRunner(web.AppRunner):
         self._headers = (*ALWAYS, TRANSPORT_SECURITY) if https else ALWAYS
         self._trusted = tuple(trusted)
         self._head_seconds = head_seconds
+        self._answer_seconds = answer_seconds
         self._most_connections = most_connections or _half_of_the_files()
 
     async def _make_server(self) -> web.Server:
@@ -69,6 +72,7 @@ class FrontRunner(web.AppRunner):
             headers=self._headers,
             trusted=self._trusted,
             head_seconds=self._head_seconds,
+            answer_seconds=self._answer_seconds,
             most_connections=self._most_connections,
         )
 
@@ -83,12 +87,14 @@ class Listener(web.Server):
         headers: Sequence[tuple[str, str]],
         trusted: Sequence[hops.Network],
         head_seconds: float,
+        answer_seconds: float,
         most_connections: int,
     ) -> None:
         self._answer: Callable[[Any], Awaitable[web.StreamResponse]] = made.request_handler
         super().__init__(self._handle, request_factory=made.request_factory, loop=made._loop, **made._kwargs)
         self.headers = headers
         self.head_seconds = head_seconds
+        self.answer_seconds = answer_seconds
         self._trusted = trusted
         self._most_connections = most_connections
 
@@ -181,13 +187,19 @@ class Connection(RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Every answer passes here before its first byte."""
+        """Every answer passes here before its first byte, and is taken in time or not at all."""
         for name, value in self._listener.headers:
             resp.headers.setdefault(name, value)
         if hdrs.CONTENT_ENCODING in request.headers and not request.content.is_eof():
             resp.force_close()
             self._lingering_time = 0.0  # reading on only to be polite would unpack it
-        return await super().finish_response(request, resp, start_time)
+        try:
+            async with asyncio.timeout(self._listener.answer_seconds):
+                return await super().finish_response(request, resp, start_time)
+        except TimeoutError:
+            if isinstance(self.transport, asyncio.Transport):
+                self.transport.abort()  # a close would wait for the caller to read
+            return resp, True
 
 
 def _half_of_the_files() -> int:

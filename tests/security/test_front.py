@@ -18,6 +18,7 @@ from notify.front import ALWAYS, FrontRunner
 from tests.contract.face import BOT, TEXT_SAMPLE, Face, running
 
 PATIENCE: Final = 10.0
+LARGE: Final = 32 * 1024 * 1024  # more than a system keeps for somebody who does not read
 CANARY: Final = b"canary"
 LAST: Final = b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 """A second call behind each odd one: answered alone after one call, never after a refused head."""
@@ -267,6 +268,9 @@ async def fronted(**options: Any) -> AsyncIterator[str]:
     async def remote(request: web.Request) -> web.Response:
         return web.Response(text=f"{request.remote} {request.host} {request.scheme} {len(await request.read())}")
 
+    async def large(_request: web.Request) -> web.Response:
+        return web.Response(body=bytes(LARGE))
+
     async def broken(_request: web.Request) -> web.Response:
         raise ValueError("canary")
 
@@ -274,6 +278,7 @@ async def fronted(**options: Any) -> AsyncIterator[str]:
     app.router.add_get("/health/live", live)
     app.router.add_post("/read", read)
     app.router.add_post("/remote", remote)
+    app.router.add_get("/large", large)
     app.router.add_get("/broken", broken)
     runner = FrontRunner(app, shutdown_timeout=0.2, **options)
     await runner.setup()
@@ -338,6 +343,17 @@ class TestSlow:
             other.close()
 
             assert [answer.body for answer in seen] == [b"3", b"live"]
+
+    async def test_unread(self) -> None:
+        """A caller who does not take an answer is let go, and what was not sent yet with it."""
+        async with fronted(answer_seconds=0.2, head_seconds=0.6) as url:
+            reader, writer = await connect(url)
+            silent, other = await connect(url)
+            writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+            await ended(silent)
+            assert len(await ended(reader)) < LARGE
+            writer.close()
+            other.close()
 
     async def test_too_many(self) -> None:
         """Of too many connections the longest idle one goes, before others one that never called; never a busy one."""
