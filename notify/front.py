@@ -193,13 +193,16 @@ class Connection(RequestHandler):
         if hdrs.CONTENT_ENCODING in request.headers and not request.content.is_eof():
             resp.force_close()
             self._lingering_time = 0.0  # reading on only to be polite would unpack it
+        taken_by = self._loop.call_later(self._listener.answer_seconds, self._give_up)
         try:
-            async with asyncio.timeout(self._listener.answer_seconds):
-                return await super().finish_response(request, resp, start_time)
-        except TimeoutError:
-            if isinstance(self.transport, asyncio.Transport):
-                self.transport.abort()  # a close would wait for the caller to read
-            return resp, True
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            taken_by.cancel()
+
+    def _give_up(self) -> None:
+        """Drop what is not sent yet: a close would wait until the caller has read it."""
+        if isinstance(self.transport, asyncio.Transport):
+            self.transport.abort()
 
 
 def _half_of_the_files() -> int:
