@@ -51,7 +51,6 @@ from notify.chores import ChoreBook
 from notify.delivery import Policy
 from notify.disclosures import Disclosures
 from notify.dry_run import DryRun
-from notify.errors import answer_errors
 from notify.evidence import EvidenceBook
 from notify.housekeeping import keep_house
 from notify.lookups import LookUpChore, LookUps
@@ -111,7 +110,7 @@ async def build_app(settings: Settings) -> web.Application:
     session = _session()
     platforms = _platforms(settings, database, vault, session)
     runner = Runner(database, owner=secrets.token_hex(8), claim_seconds=settings.server.claim_seconds)
-    app = web.Application(middlewares=[answer_errors], client_max_size=settings.limits.body_bytes)
+    app = web.Application(client_max_size=settings.limits.other_body_bytes)
     app[SESSION], app[DATABASE], app[RUNNER], app[SCRIPTS] = session, database, runner, _scripts(settings)
     names = {BotId(bot.id): bot.name for bot in settings.bots}
     renderer = Renderer(app[SCRIPTS], key=keys.ids, names=names)
@@ -319,6 +318,7 @@ def _api(
         ids_key=keys.ids,
         clock=CLOCKS.wall,
         max_body=settings.limits.body_bytes,
+        max_other_body=settings.limits.other_body_bytes,
         max_identities=settings.limits.identities,
     )
 
@@ -399,7 +399,8 @@ def _platform_routes(
 ) -> list[web.RouteDef]:
     """What Teams and Slack call."""
     evidence = EvidenceBook(clock=CLOCKS.wall)
-    teams = TeamsInbound(platforms.teams, database, evidence=evidence, wake=runner.heal)
+    most = settings.limits.other_body_bytes
+    teams = TeamsInbound(platforms.teams, database, evidence=evidence, wake=runner.heal, most_bytes=most)
     routes = [
         web.post(f"/teams/{bot.id}/messages", teams.handler(BotId(bot.id)))
         for bot in settings.bots
@@ -416,6 +417,7 @@ def _platform_routes(
             normal_form=normal_form,
             evidence=evidence,
             wake=runner.heal,
+            most_bytes=most,
         )
         routes.append(web.post(f"/slack/{bot}/events", inbound.events))
         routes.append(web.post(f"/slack/{bot}/interactivity", inbound.interactivity))

@@ -172,6 +172,22 @@ def _web_address(value: str, *, schemes: tuple[str, ...], ports: bool) -> str:
     return value.rstrip("/")
 
 
+def _networks(value: object) -> object:
+    """A list of addresses and networks in their usual spelling; a network of everybody trusts nobody in particular."""
+    if not isinstance(value, list | tuple):
+        return value
+    found = []
+    for each in value:
+        try:
+            network = ipaddress.ip_network(str(each))
+        except ValueError as error:
+            raise ValueError("must list addresses or networks: 10.0.0.5, 10.0.0.0/8, fd00::/8") from error
+        if network.prefixlen == 0:
+            raise ValueError("must not trust every address: name the proxy's own")
+        found.append(network)
+    return tuple(found)
+
+
 def _public_url(value: str) -> str:
     return _web_address(value, schemes=("https", "http"), ports=True)
 
@@ -196,6 +212,7 @@ SafeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@+-]{1,128}$")]
 Scope = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.:-]{0,99}$")]
 Scopes = Annotated[tuple[Scope, ...], BeforeValidator(_as_tuple)]
 Guid = Annotated[str, Field(pattern=_GUID)]
+Networks = Annotated[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...], BeforeValidator(_networks)]
 
 
 class Table(BaseModel):
@@ -222,6 +239,7 @@ class Server(Table):
     host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=8080, ge=0, le=65535)  # 0: any free port, printed at start
     public_url: Annotated[str, AfterValidator(_public_url)] = Field(default_factory=_local_url)
+    trusted_proxies: Networks = ()  # whose X-Forwarded-For is believed
     drain: bool = True  # False: this process only answers HTTP
     shutdown_grace_seconds: float = Field(default=10.0, ge=0, le=300)
     claim_seconds: float = Field(default=30.0, ge=1, le=600)  # several servers: when a hung one loses its lanes
@@ -558,6 +576,7 @@ class Limits(Table):
     """What one caller may ask for."""
 
     body_bytes: int = Field(default=8 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024)
+    other_body_bytes: int = Field(default=1024 * 1024, ge=1024, le=64 * 1024 * 1024)  # explain, events of the platforms
     identities: int = Field(default=1000, ge=1, le=1000)  # 1000 is the documented most
     requests_per_minute: int = Field(default=600, ge=1)  # per bot, all four calls together
     requests_per_hour: int = Field(default=18_000, ge=1)

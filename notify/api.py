@@ -38,6 +38,7 @@ log = logging.getLogger("herald.api")
 Parsed = TypeVar("Parsed")
 
 MAX_BODY: Final = 8 * 1024 * 1024
+MAX_OTHER_BODY: Final = 1024 * 1024  # where no message and no audience is sent
 BODY_SECONDS: Final = 30.0
 LARGE_BODY: Final = 256 * 1024  # reading more than this JSON takes long enough to be noticed by other callers
 DRY_RUN: Final = "dryRun"
@@ -115,6 +116,7 @@ class Api:
         clock: Callable[[], float],
         monotonic: Callable[[], float] = time.monotonic,
         max_body: int = MAX_BODY,
+        max_other_body: int = MAX_OTHER_BODY,
         max_identities: int = MAX_IDENTITIES,
         body_seconds: float = BODY_SECONDS,
     ) -> None:
@@ -129,6 +131,7 @@ class Api:
         self._answers = Answers(ids_key)
         self._clock = clock
         self._max_body = max_body
+        self._max_other_body = max_other_body
         self._max_identities = max_identities
         self._body_seconds = body_seconds
 
@@ -158,7 +161,7 @@ class Api:
         rehearsal = _is_dry_run(request)
         _require_json(request)
         key = _key(request)
-        raw = await self._body(request)
+        raw = await self._body(request, self._max_body)
         if rehearsal:
             return await self._rehearse(client, bot, raw, version)
         bound = None if key is None else idempotency.bind(key, raw, self._ids_key)
@@ -190,7 +193,7 @@ class Api:
         _, bot = await self._admit(request)
         _only(request)
         _require_json(request)
-        raw = await self._body(request)
+        raw = await self._body(request, self._max_body)
         calls = _valid(await asyncio.to_thread(wire_preview.parse, raw, bot))
         shown = []
         for channel, call in calls.items():
@@ -212,7 +215,7 @@ class Api:
         client, bot = await self._admit(request)
         _only(request)
         _require_json(request)
-        parsed = _valid(wire_explain.parse(await self._body(request), bot))
+        parsed = _valid(wire_explain.parse(await self._body(request, self._max_other_body), bot))
         question = Question(bot.id, parsed.channel, parsed.identity_type, [parsed.identity], parsed.tenant)
         with _storage(), _pinned():
             outlook = await self._dry_run.explain(question, client.client_id, look_up=parsed.look_up)
@@ -243,17 +246,17 @@ class Api:
             raise errors.too_many_calls(hourly=exceeded.hourly, retry_after=exceeded.retry_after)
         return client, bot
 
-    async def _body(self, request: web.Request) -> bytes:
+    async def _body(self, request: web.Request, most: int) -> bytes:
         """Read at most the permitted size, whatever the caller declares or compresses."""
-        if (request.content_length or 0) > self._max_body:
-            raise errors.body_too_large(self._max_body)
+        if (request.content_length or 0) > most:
+            raise errors.body_too_large(most)
         body = bytearray()
         try:
             async with asyncio.timeout(self._body_seconds):
                 async for chunk in request.content.iter_any():
                     body += chunk
-                    if len(body) > self._max_body:
-                        raise errors.body_too_large(self._max_body)
+                    if len(body) > most:
+                        raise errors.body_too_large(most)
         except TimeoutError:
             request.content.feed_eof()  # nobody waits for the rest
             raise errors.body_too_slow(self._body_seconds) from None

@@ -145,7 +145,7 @@ def storage_unavailable() -> CallRefused:
 # ── answering ───────────────────────────────────────────────────────────────────────────────────────────────
 @web.middleware
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every error leaves here in the shape of its route; put it first in the list of middlewares."""
+    """Every error leaves here in the shape of its route; it stands around the whole application."""
     try:
         return await handler(request)
     except CallRefused as refused:
@@ -153,7 +153,10 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        return _answer(request, error.status, _kept(error))
+        answer = _answer(request, error.status, _kept(error))
+        return closing(answer) if error.status == HTTPStatus.REQUEST_TIMEOUT else answer
+    except web.RequestPayloadError:
+        return closing(_answer(request, 400, {}))  # chunked or compressed otherwise than declared
     except Exception as error:
         if isinstance(error, ConnectionError) and request.transport is None:
             return _answer(request, 400, {})  # the caller has gone in the middle of the body: nobody reads this
@@ -176,7 +179,7 @@ def as_bytes(body: object) -> bytes:
 
 
 def json_answer(body: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """JSON, never stored by anything on its way."""
+    """JSON."""
     return literal_answer(as_bytes(body), status=status, headers=headers)
 
 
@@ -187,20 +190,30 @@ def literal_answer(body: bytes, *, status: int = 200, headers: Mapping[str, str]
         status=status,
         content_type="application/json",
         charset="utf-8",
-        headers={hdrs.CACHE_CONTROL: "no-store", **(headers or {})},
+        headers=headers,
     )
+
+
+def problem_answer(status: int, headers: Mapping[str, str] | None = None) -> web.Response:
+    """RFC 9457, with the status and its phrase alone."""
+    return web.Response(
+        body=orjson.dumps({"type": "about:blank", "title": _phrase(status), "status": status}),
+        status=status,
+        content_type="application/problem+json",
+        headers=headers,
+    )
+
+
+def closing(answer: web.Response) -> web.Response:
+    """Nothing more can be read from this connection."""
+    answer.force_close()
+    return answer
 
 
 def _answer(request: web.Request, status: int, headers: Mapping[str, str]) -> web.Response:
-    phrase = _phrase(status)
     if request.path.startswith(API_PREFIX):
-        return kore_answer(CallRefused(status, phrase, headers=headers))
-    return web.Response(
-        body=orjson.dumps({"type": "about:blank", "title": phrase, "status": status}),
-        status=status,
-        content_type="application/problem+json",
-        headers={hdrs.CACHE_CONTROL: "no-store", **headers},
-    )
+        return kore_answer(CallRefused(status, _phrase(status), headers=headers))
+    return problem_answer(status, headers)
 
 
 def _kept(error: web.HTTPException) -> dict[str, str]:
@@ -217,5 +230,6 @@ def _phrase(status: int) -> str:
 
 def _route(request: web.Request) -> str:
     """The route's pattern: a path may hold anything."""
-    resource = request.match_info.route.resource
+    found = request._match_info  # none yet, if looking for the route itself failed
+    resource = None if found is None else found.route.resource
     return resource.canonical if resource is not None else "unknown"

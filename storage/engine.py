@@ -28,6 +28,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from storage import privacy
+
 BUSY_TIMEOUT_MS = 10_000
 CHECKPOINT_MS = 200  # writers wait for whoever empties the log, and that one for readers
 SQLITE_READERS = 4
@@ -83,7 +85,7 @@ class Database:
 
     @classmethod
     def open(cls, url: str, *, exclusive: bool = False, patience: float = TURN_SECONDS) -> Database:
-        """Open `url`; with `exclusive` a SQLite file is locked to this process.
+        """Open `url`; with `exclusive` a SQLite file is locked to this process, and kept from other users.
 
         Whoever has waited `patience` seconds for a connection gets sqlalchemy.exc.TimeoutError, one of UNAVAILABLE.
         Raises DatabaseInUse when another process has it, ValueError for an unknown kind of URL.
@@ -99,6 +101,9 @@ class Database:
         if not path or path == ":memory:":
             raise ValueError("storage.url: a SQLite database needs a file, for example sqlite:///herald.db")
         lock = _lock_file(Path(path)) if exclusive else None
+        privacy.create(Path(path))
+        if exclusive:
+            privacy.tighten(Path(path))
         engine = create_async_engine(parsed, pool_size=SQLITE_READERS + 1, max_overflow=0, hide_parameters=True)
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)

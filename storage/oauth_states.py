@@ -8,8 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from storage.tables import oauth_states as table
 
 
-async def issue(tx: AsyncConnection, *, state: str, bot_id: str, expires_at: float) -> None:
-    """Remember a state that was handed to a browser."""
+async def issue(tx: AsyncConnection, *, state: str, bot_id: str, now: float, expires_at: float) -> None:
+    """Remember a state that was handed to a browser, and forget those whose time is over: anybody may ask for one."""
+    await tx.execute(delete(table).where(table.c.expires_at <= now))
     await tx.execute(insert(table).values(state=state, bot_id=bot_id, expires_at=expires_at))
 
 
@@ -18,7 +19,6 @@ async def consume(tx: AsyncConnection, *, state: str, bot_id: str, now: float) -
     result = await tx.execute(
         delete(table).where(table.c.state == state, table.c.bot_id == bot_id, table.c.expires_at > now)
     )
-    await tx.execute(delete(table).where(table.c.expires_at <= now))
     return result.rowcount > 0
 
 

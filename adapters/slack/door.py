@@ -53,9 +53,10 @@ def json_object(raw: bytes) -> dict[str, Any]:
 def form_payload(raw: bytes) -> dict[str, Any]:
     """The JSON object in the form field `payload` that an interaction is; {} for a form without it (ssl_check)."""
     try:
-        fields = dict(
-            parse_qsl(raw.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=MAX_FORM_FIELDS)
+        pairs = parse_qsl(
+            raw.decode(), keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=MAX_FORM_FIELDS
         )
     except ValueError as error:  # UnicodeDecodeError is one
         raise Malformed("no form") from error
+    fields = dict(pairs)
     return json_object(fields["payload"].encode()) if "payload" in fields else {}

@@ -33,13 +33,14 @@ from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 from sqlalchemy.exc import SQLAlchemyError
 
+from adapters import intake
 from adapters.base import BotId, TenantId
 from adapters.evidence import EvidenceSink
 from adapters.slack import door, envelope
 from adapters.slack.config import Clock, NormalForm, SlackApp, Wake
 from adapters.slack.events import SlackEvents
 from adapters.slack.installations import SlackInstallations
-from adapters.slack.limits import ANSWER_SECONDS, EVENT_BYTES, EVENT_READ_SECONDS
+from adapters.slack.limits import ANSWER_SECONDS
 from adapters.slack.presses import ATTACHMENTS, BLOCKS
 from storage.engine import Database
 from storage.vault import WrongKey
@@ -72,8 +73,12 @@ class SlackInbound:
         wake: Wake,
         clock: Clock = time.time,
         answer_seconds: float = ANSWER_SECONDS,
+        most_bytes: int = intake.MOST_BYTES,
+        read_seconds: float = intake.READ_SECONDS,
     ) -> None:
         self._bot = app.bot
+        self._most_bytes = most_bytes
+        self._read_seconds = read_seconds
         self._secret = app.signing_secret.encode()
         self._clock = clock
         self._database = database
@@ -111,7 +116,7 @@ class SlackInbound:
 
     async def _genuine(self, request: web.Request) -> bytes:
         """The raw body, once Slack's signature on it is checked."""
-        raw = await _bounded(request)
+        raw = await intake.read(request, self._most_bytes, self._read_seconds)
         timestamp, given = (
             request.headers.get("X-Slack-Request-Timestamp"),
             request.headers.get("X-Slack-Signature"),
@@ -165,24 +170,6 @@ class SlackInbound:
                 "tenant": envelope.text(body.get("team_id")),
             },
         )
-
-
-async def _bounded(request: web.Request) -> bytes:
-    """The body, never more than Slack sends and never waiting longer than Slack does."""
-    if request.content_length is not None and request.content_length > EVENT_BYTES:
-        raise web.HTTPRequestEntityTooLarge(EVENT_BYTES, request.content_length)
-    parts: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(EVENT_READ_SECONDS):
-            async for part in request.content.iter_any():
-                size += len(part)
-                if size > EVENT_BYTES:
-                    raise web.HTTPRequestEntityTooLarge(EVENT_BYTES, size)
-                parts.append(part)
-    except TimeoutError as error:
-        raise web.HTTPRequestTimeout from error
-    return b"".join(parts)
 
 
 def _content_type(body: str) -> str:

@@ -45,12 +45,8 @@ logger = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _TEAM = re.compile(r"[A-Z0-9]{1,64}")
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+_COOKIE = "slack-app-oauth-state"
 _REASONS = {
     "access_denied": "The installation was cancelled. Nothing was changed.",
     "invalid_browser": "This page belongs to another browser session. Start the installation again in this browser.",
@@ -97,6 +93,8 @@ class SlackInstall:
             installation_store=_Store(app.bot, database, installations, wake),
             state_store=_States(app.bot, database, clock),
             state_expiration_seconds=STATE_SECONDS,
+            # no neighbour's domain can set a cookie of this prefix (RFC 6265bis section 4.1.3.2)
+            state_cookie_name=f"__Host-{_COOKIE}" if self._secure else _COOKIE,
         )
         settings.authorize_url_generator = _AuthorizeUrl(
             client_id=app.client_id,
@@ -147,7 +145,8 @@ class SlackInstall:
 
     def _to_aiohttp(self, answer: BoltResponse) -> web.Response:
         """Like Bolt's own conversion, but `Secure` cookies only where the redirect comes back by https."""
-        response = web.Response(status=answer.status, text=answer.body, content_type="text/html", headers=_HEADERS)
+        response = web.Response(status=answer.status, text=answer.body, content_type="text/html")
+        response.headers["Content-Security-Policy"] = _POLICY
         location = answer.headers.get("location")
         if location:
             response.headers["Location"] = location[0]
@@ -312,7 +311,8 @@ class _States(AsyncOAuthStateStore):
     async def async_issue(self, *args: Any, **kwargs: Any) -> str:
         state = secrets.token_urlsafe(32)
         async with self._database.write() as tx:
-            await oauth_states.issue(tx, state=state, bot_id=self._bot, expires_at=self._clock() + STATE_SECONDS)
+            now = self._clock()
+            await oauth_states.issue(tx, state=state, bot_id=self._bot, now=now, expires_at=now + STATE_SECONDS)
         return state
 
     async def async_consume(self, state: str) -> bool:

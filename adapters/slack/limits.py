@@ -33,8 +33,6 @@ CONNECT_SECONDS = 5.0
 ANSWER_BYTES = 1024 * 1024
 LIST_ANSWER_BYTES = 16 * 1024 * 1024  # a page of 1000 people weighs 2 to 3 MB
 
-EVENT_BYTES = 1024 * 1024
-EVENT_READ_SECONDS = 10.0
 ANSWER_SECONDS = 2.5  # docs.slack.dev/apis/events-api: Slack waits three seconds, and then sends the event again
 SIGNATURE_AGE = 300  # docs.slack.dev/authentication/verifying-requests-from-slack: five minutes
 

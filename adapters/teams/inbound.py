@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any
 
 import orjson
 from aiohttp import web
@@ -21,6 +21,7 @@ from botframework.connector.auth import AuthenticateRequestResult, ClaimsIdentit
 from msrest.exceptions import DeserializationError
 from sqlalchemy.exc import SQLAlchemyError
 
+from adapters import intake
 from adapters.base import BotId, Lane
 from adapters.evidence import EvidenceSink
 from adapters.teams.auth import BodyRefused, ConnectorToken, TokenRefused
@@ -32,10 +33,6 @@ from adapters.teams.limits import ANSWER_SECONDS
 from storage.engine import Database
 
 logger = logging.getLogger(__name__)
-
-MAX_BODY: Final = 1024 * 1024
-BODY_DEADLINE: Final = 10.0
-_CHUNK: Final = 64 * 1024
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -52,7 +49,11 @@ class TeamsInbound:
         wake: Callable[[Lane], None],
         now: Callable[[], float] = time.time,
         answer_seconds: float = ANSWER_SECONDS,
+        most_bytes: int = intake.MOST_BYTES,
+        read_seconds: float = intake.READ_SECONDS,
     ) -> None:
+        self._most_bytes = most_bytes
+        self._read_seconds = read_seconds
         self._bots = bots
         self._database = database
         self._answer_seconds = answer_seconds
@@ -87,7 +88,7 @@ class TeamsInbound:
             raise web.HTTPUnsupportedMediaType
         by = asyncio.get_running_loop().time() + self._answer_seconds
         token = await known.inbound.check(request.headers.getall("Authorization", []))
-        body = _activity(await _read_body(request))
+        body = _activity(await intake.read(request, self._most_bytes, self._read_seconds))
         known.inbound.check_activity(token, body)
         event = read_event(body, request.headers, self._now())
         _check_tenant(known, event)
@@ -147,22 +148,6 @@ def _check_tenant(known: TeamsBot, event: TeamsEvent) -> None:
             raise BodyRefused("no_tenant")
     elif home is not None and event.tenant.lower() != home.lower():
         raise TokenRefused("foreign_tenant")
-
-
-async def _read_body(request: web.Request) -> bytes:
-    """At most 1 MiB, within a deadline."""
-    parts: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(BODY_DEADLINE):
-            async for part in request.content.iter_chunked(_CHUNK):
-                size += len(part)
-                if size > MAX_BODY:
-                    raise web.HTTPRequestEntityTooLarge(MAX_BODY, size)
-                parts.append(part)
-    except TimeoutError:
-        raise web.HTTPRequestTimeout from None
-    return b"".join(parts)
 
 
 def _activity(raw: bytes) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from console.commands.checks import Finding, fail, ok, platforms, setup
-from console.commands.tools import Tools, config_option
+from console.commands.checks import Finding, fail, ok, platforms, secrecy, setup
+from console.commands.tools import Tools, config_option, settings_file
 from settings import Settings, SettingsError
 
 TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)
@@ -30,7 +30,9 @@ def check(tools: Tools, config: Path | None, offline: bool) -> None:
     except SettingsError as error:
         findings = [fail("settings", f"{problem.where}: {problem.key}", problem.message) for problem in error.problems]
     else:
-        findings = [ok("settings", "complete and consistent"), *asyncio.run(examine(settings, offline=offline))]
+        exposed = secrecy.settings(settings_file(config))
+        found = asyncio.run(examine(settings, offline=offline))
+        findings = [ok("settings", "complete and consistent"), *exposed, *found]
     for finding in findings:
         show(finding, console)
     click.get_current_context().exit(1 if any(finding.level == "fail" for finding in findings) else 0)
@@ -38,7 +40,8 @@ def check(tools: Tools, config: Path | None, offline: bool) -> None:
 
 async def examine(settings: Settings, *, offline: bool) -> list[Finding]:
     """Every finding about usable settings, in a fixed order; the probes run at the same time."""
-    found = [*setup.callers(settings), *setup.public_address(settings), *setup.proxies(os.environ)]
+    found = [*setup.callers(settings), *setup.public_address(settings), *setup.trusted_proxies(settings)]
+    found += [*setup.proxies(os.environ), *secrecy.database(settings)]
     found += await setup.database(settings)
     if offline:
         return found

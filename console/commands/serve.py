@@ -14,6 +14,7 @@ from aiohttp import web
 
 from console.commands import logs
 from console.commands.tools import BuildApp, Tools, Trouble, config_option
+from notify.front import FrontRunner
 from settings import Settings
 from storage.engine import DatabaseInUse
 from storage.migrate import NewerSchema
@@ -53,7 +54,7 @@ async def run(settings: Settings, build_app: BuildApp) -> None:
         raise
     grace = settings.server.shutdown_grace_seconds
     # half of the grace for open HTTP calls, the rest for the drains and the database behind them
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=grace / 2)
+    runner = runner_of(app, settings, shutdown_timeout=grace / 2)
     stop = _stop_on_signals()
     try:
         await runner.setup()
@@ -65,6 +66,17 @@ async def run(settings: Settings, build_app: BuildApp) -> None:
         await _clean_up(runner, grace)
         listener.close()
     logger.info("stopped")
+
+
+def runner_of(app: web.Application, settings: Settings, *, shutdown_timeout: float) -> FrontRunner:
+    """The runner of an application that faces the world as the settings say."""
+    server = settings.server
+    return FrontRunner(
+        app,
+        https=server.public_url.startswith("https:"),
+        trusted=server.trusted_proxies,
+        shutdown_timeout=shutdown_timeout,
+    )
 
 
 def _leave_out_of_collections() -> None:

@@ -35,9 +35,7 @@ class Tools:
 
         Raises SettingsError.
         """
-        if config is None and DEFAULT_CONFIG.exists():
-            config = DEFAULT_CONFIG
-        return self.load_settings(config, os.environ)
+        return self.load_settings(settings_file(config), os.environ)
 
     def settings_or_fail(self, config: Path | None) -> Settings:
         """The settings, or the end of the command with every problem listed."""
@@ -45,6 +43,11 @@ class Tools:
             return self.settings(config)
         except SettingsError as error:
             raise Trouble(str(error)) from error
+
+
+def settings_file(config: Path | None) -> Path | None:
+    """The file that is read: the named one, or herald.toml if it is there."""
+    return DEFAULT_CONFIG if config is None and DEFAULT_CONFIG.exists() else config
 
 
 class Trouble(click.ClickException):

@@ -17,7 +17,8 @@ from notify.api import Api, RequestsDoor
 from notify.auth import PROACTIVE_SCOPE, Client, Door, Key
 from notify.body import Bot
 from notify.dry_run import Outlook, Rehearsal
-from notify.errors import INVALID_ARGUMENTS, answer_errors
+from notify.errors import INVALID_ARGUMENTS
+from notify.front import FrontRunner
 from notify.health import health_routes
 from notify.ids import new_id
 from notify.message import Kind
@@ -244,9 +245,9 @@ async def running(
     options.setdefault("dry_run", RehearsalsInMemory())
     options.setdefault("trial", TrialInMemory())
     api = Api(requests or memory, door, BOTS, ids_key=IDS_KEY, clock=time.time, **options)
-    app = web.Application(middlewares=[answer_errors])
+    app = web.Application()
     app.add_routes([*api.routes(), *health_routes()])
-    runner = web.AppRunner(app, max_field_size=32 * 1024, shutdown_timeout=1)
+    runner = FrontRunner(app, max_field_size=32 * 1024, shutdown_timeout=1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

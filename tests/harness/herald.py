@@ -21,7 +21,7 @@ from sqlalchemy import func, select
 
 from adapters.teams.capture import MEMBER_CHORE
 from app import DATABASE, build_app
-from console.commands.serve import listen
+from console.commands.serve import listen, runner_of
 from settings import load
 from simulator.slack.apps import DEFAULT_APP_ID as SLACK_APP_ID
 from simulator.slack.apps import (
@@ -273,7 +273,7 @@ async def served(path: Path) -> AsyncIterator[Herald]:
     port = listener.getsockname()[1]
     whole = load(path, {}).listening_on(port)
     app = await build_app(whole)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    runner = runner_of(app, whole, shutdown_timeout=1)
     try:
         await runner.setup()
         await web.SockSite(runner, listener).start()

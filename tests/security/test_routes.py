@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from notify.front import ALWAYS
 from simulator.slack.apps import DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET
 from tests.harness.herald import (
     BOT,
@@ -65,6 +66,7 @@ async def herald(platforms: Platforms, database_url: str, tmp_path: Path) -> Asy
         database_url,
         bot(msteams=teams_side(), slack=slack_side(), clients=clients),
         bot(2, slack=second),
+        server={"public_url": "https://herald.example.com", "trusted_proxies": ["127.0.0.0/8"]},
     )
     async with served(write_settings(tmp_path, {**whole, "clients": [ADMIN]})) as opened:
         yield opened
@@ -198,3 +200,44 @@ class TestTable:
                     status, body = await call(herald, wrong, filled(path))
 
                     assert (status, body["errors"][0]["code"]) == (405, 405), (wrong, path)
+
+
+class TestAnswers:
+    async def test_headers(self, herald: Herald) -> None:
+        """Every answer of every route, refused or not, and of what is no route, carries the same careful headers."""
+        policy = "Content-Security-Policy"
+        common = {**dict(ALWAYS), "Strict-Transport-Security": "max-age=31536000"}
+        nowhere = [(method, path) for method in ("GET", "POST", "BREW") for path in ("/", "/nowhere", f"{API}nowhere")]
+        wrong = [("DELETE", path) for _, path in table(herald)]
+        seen = set()
+        for method, path in [*table(herald), *nowhere, *wrong]:
+            for headers in ({}, {"auth": caller_token("cs-admin")}, {"Expect": "wonders"}):
+                url = f"{herald.url}{filled(path, OTHER)}"
+                async with herald.http.request(method, url, headers=headers, allow_redirects=False) as answer:
+                    found = answer.headers
+                    seen.add(answer.status)
+                if path.startswith("/slack/") and found["Content-Type"].startswith("text/html"):
+                    assert "default-src 'none'" in found[policy]
+                    assert "frame-ancestors 'none'" in found[policy]
+                else:
+                    assert found[policy] == common[policy], (method, path)
+                assert {(name, found.get(name)) for name in common if name != policy} == {
+                    (name, value) for name, value in common.items() if name != policy
+                }, (method, path)
+        assert seen >= {200, 302, 400, 401, 404, 405, 417}
+
+    async def test_plain_http(self, platforms: Platforms, database_url: str, tmp_path: Path) -> None:
+        """Where the world reaches the server by plain http, no browser is told to insist on https."""
+        path = write_settings(tmp_path, settings(platforms, database_url))
+        async with served(path) as opened, opened.http.get(f"{opened.url}/health/live") as answer:
+            assert "Strict-Transport-Security" not in answer.headers
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+    async def test_whose_call(self, herald: Herald, caplog: pytest.LogCaptureFixture) -> None:
+        """Behind a trusted proxy the log names the caller's address, not the proxy's."""
+        headers = {"X-Forwarded-For": "203.0.113.9, 192.0.2.7"}
+        async with herald.http.post(f"{herald.url}/slack/{BOT}/events", data=b"{}", headers=headers) as answer:
+            assert answer.status == 401
+
+        (refused,) = [each.__dict__ for each in caplog.records if "slack.inbound.refused" in str(each.__dict__)]
+        assert refused["remote"] == "192.0.2.7"

@@ -336,6 +336,30 @@ class TestServer:
 
         assert settings.server.public_url == "https://h.example"
 
+    def test_trusted_proxies(self, read: Reader) -> None:
+        """Addresses and networks of both families, in the file or a variable; an address is a network of one."""
+        text = f'{STORAGE}[server]\ntrusted_proxies = ["10.0.0.5", "fd00::/8"]\n'
+
+        assert [str(each) for each in read(text).server.trusted_proxies] == ["10.0.0.5/32", "fd00::/8"]
+        given = read(text, HERALD_SERVER__TRUSTED_PROXIES='["192.0.2.0/24"]').listening_on(9000)
+        assert [str(each) for each in given.server.trusted_proxies] == ["192.0.2.0/24"]
+        assert read(STORAGE).server.trusted_proxies == ()
+
+    @pytest.mark.parametrize(
+        ("value", "message"),
+        [
+            ('["proxy.example.com"]', "must list addresses or networks"),
+            ('["10.0.0.5/8"]', "must list addresses or networks"),
+            ("[10]", "must list addresses or networks"),
+            ('"10.0.0.5"', "server.trusted_proxies"),
+            ('["0.0.0.0/0"]', "must not trust every address"),
+            ('["::/0"]', "must not trust every address"),
+        ],
+    )
+    def test_bad_proxies(self, read: Reader, value: str, message: str) -> None:
+        """What is no network is refused, and so is a network of everybody, who could then write any address."""
+        assert message in read.refused(f"{STORAGE}[server]\ntrusted_proxies = {value}\n")
+
 
 class TestStorage:
     def test_sqlite_path(self, read: Reader) -> None:

@@ -1,4 +1,4 @@
-"""The checks that need no network beyond the database: callers, public address, proxies, database."""
+"""The checks that need no network beyond the database: callers, addresses, proxies, database."""
 
 import ipaddress
 import os
@@ -62,6 +62,25 @@ def public_address(settings: Settings) -> Iterator[Finding]:
         )
     else:
         yield ok("server.public_url", url)
+
+
+def trusted_proxies(settings: Settings) -> Iterator[Finding]:
+    """A server that others reach probably stands behind a proxy; not named, the proxy is taken for every caller."""
+    server = settings.server
+    behind_one = urlsplit(server.public_url).scheme == "https" or not _is_loopback(server.host)
+    if behind_one and not server.trusted_proxies:
+        yield warn(
+            "server.trusted_proxies",
+            "no proxy is named: one in front counts as the address of every caller",
+            "list the proxy's address; leave it if callers connect without one",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _is_private(host: str) -> bool:

@@ -138,7 +138,7 @@ async def test_asking_for_a_waiting_chore_only_brings_it_forward(database: Datab
 async def test_an_oauth_state_is_good_once_and_for_its_bot(database: Database) -> None:
     """A state is consumed by its own bot before it expires, exactly once."""
     async with database.write() as tx:
-        await oauth_states.issue(tx, state="s", bot_id="b", expires_at=10.0)
+        await oauth_states.issue(tx, state="s", bot_id="b", now=0.0, expires_at=10.0)
         foreign = await oauth_states.consume(tx, state="s", bot_id="other", now=5.0)
         first = await oauth_states.consume(tx, state="s", bot_id="b", now=5.0)
         second = await oauth_states.consume(tx, state="s", bot_id="b", now=5.0)

@@ -24,6 +24,7 @@ CLIENT_SECRET = "0123456789abcdef0123456789abcdef"
 SETTINGS = f"""
 [server]
 public_url = "https://herald.example.com"
+trusted_proxies = ["127.0.0.1"]
 [storage]
 url = "sqlite:///herald.db"
 encryption_key = "{"k" * 32}"
@@ -54,6 +55,7 @@ class Shell:
 
     folder: Path
     text: str = SETTINGS
+    mode: int = 0o600
 
     @property
     def config(self) -> Path:
@@ -61,6 +63,7 @@ class Shell:
 
     def run(self, *arguments: str, stdin: str | None = None) -> Result:
         self.config.write_text(self.text, encoding="utf-8")
+        self.config.chmod(self.mode)
         with_config = [*arguments] if "--help" in arguments else [*arguments, "--config", str(self.config)]
         tools = Tools(no_app, load)
         return CliRunner().invoke(cli.group(), with_config, obj=tools, input=stdin, env={"COLUMNS": "200"})

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import jwt
 import pytest
 from aiohttp import web
+from pydantic import BaseModel, SecretStr
 
+from console.commands.checks import secrecy
+from settings import Settings
 from storage.engine import Database
-from tests.unit.cli.conftest import TENANT
+from tests.unit.cli.conftest import CLIENT_SECRET, TENANT
 
 if TYPE_CHECKING:
     from tests.unit.cli.conftest import Shell
@@ -121,6 +124,45 @@ class TestSetup:
 
         assert f"{level} server.public_url: {url}" in shell.run("check", "--offline").stdout
 
+    @pytest.mark.parametrize(
+        ("line", "said"),
+        [
+            ("", True),
+            ('public_url = "http://localhost:8080"\n', False),
+            ('public_url = "http://localhost:8080"\nhost = "0.0.0.0"\n', True),
+            ('public_url = "http://localhost:8080"\nhost = "::1"\n', False),
+        ],
+    )
+    def test_trusted_proxies(self, shell: Shell, line: str, said: bool) -> None:
+        """A server that others reach and that knows no proxy gets a hint; a local one does not."""
+        shell.text = shell.text.replace('trusted_proxies = ["127.0.0.1"]\n', "")
+        if line:
+            shell.text = shell.text.replace('public_url = "https://herald.example.com"\n', line)
+
+        assert said == ("warn server.trusted_proxies: no proxy is named" in shell.run("check", "--offline").stdout)
+
+    def test_readable_secrets(self, shell: Shell) -> None:
+        """A settings file that everybody may read is fine without secrets; with some they are named, not shown."""
+        shell.mode = 0o644
+        output = shell.run("check", "--offline").stdout
+
+        assert "holds app_password, bot_token, encryption_key, secret, signing_secret in clear" in output
+        assert "teams-password" not in output
+
+    def test_secrets_elsewhere(self, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where the file only says where the secrets are, nobody needs to be kept from it."""
+        shell.mode = 0o644
+        for name in ("teams-password", "slack-signing", "xoxb-1", "k" * 32, CLIENT_SECRET):
+            variable = f"SECRET_{len(name)}"
+            monkeypatch.setenv(variable, name)
+            shell.text = shell.text.replace(f'"{name}"', f'"env:{variable}"')
+
+        assert "in clear" not in shell.run("check", "--offline").stdout
+
+    def test_every_secret_is_known(self) -> None:
+        """The keys that are looked for are those that hold a secret in the settings."""
+        assert set(secrets_in(Settings)) == secrecy.SECRETS
+
     def test_proxy(self, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
         """A proxy variable, which counts for Slack alone, is pointed out without its value."""
         monkeypatch.setenv("https_proxy", "http://user:pw@proxy")
@@ -130,7 +172,34 @@ class TestSetup:
         assert "pw" not in output
 
 
+def secrets_in(table: type[BaseModel]) -> Iterator[str]:
+    """The names of the fields of a table, and of the tables in it, that hold secrets."""
+    for name, field_info in table.model_fields.items():
+        kinds = [field_info.annotation]
+        while kinds:
+            kind = kinds.pop()
+            kinds.extend(get_args(kind))
+            if kind is SecretStr:
+                yield name
+            elif isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from secrets_in(kind)
+
+
 class TestDatabase:
+    def test_rights(self, shell: Shell) -> None:
+        """Files that others can read are warned of and left; the migration takes these rights away."""
+        shell.run("migrate")
+        for file in shell.folder.glob("herald.db*"):
+            file.chmod(0o644)
+        warned = shell.run("check", "--offline").stdout
+        after = {file.stat().st_mode & 0o777 for file in shell.folder.glob("herald.db*")}
+        shell.run("migrate")
+
+        assert "warn database: other users of this machine can read herald.db, herald.db.lock" in warned
+        assert after == {0o644}
+        assert {file.stat().st_mode & 0o777 for file in shell.folder.glob("herald.db*")} == {0o600}
+        assert "other users" not in shell.run("check", "--offline").stdout
+
     def test_missing_file(self, shell: Shell) -> None:
         """A SQLite file that is not there warns and is not created."""
         assert (

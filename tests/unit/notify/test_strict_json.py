@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from notify.strict_json import MAX_DEPTH, NotJson, object_in, read
+from notify.strict_json import MAX_DEPTH, MAX_VALUES, NotJson, object_in, read
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 NUMBERS = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
@@ -54,6 +54,46 @@ class TestRead:
         """A whole number that could not be written again is refused."""
         with pytest.raises(NotJson):
             read(digits)
+
+    @pytest.mark.parametrize("each", ["{}", "[]", "1", '""', '{"a":1}'])
+    def test_count(self, each: str) -> None:
+        """More values than the most are refused before any is made; commas and brackets in a text are no values."""
+        most = MAX_VALUES // 2
+        assert read(f"[{','.join([each] * (most - 1))}]")
+        with pytest.raises(NotJson, match="more than 200000 values"):
+            read(f"[{','.join([each] * (MAX_VALUES + 1))}]")
+        with pytest.raises(NotJson, match="more than 200000 values"):
+            object_in(f'{{"a":[{",".join([each] * (MAX_VALUES + 1))}]}}')
+
+    @pytest.mark.parametrize("text", [",[{", '\\",', "\\\\,,"])
+    def test_text_is_one_value(self, text: str) -> None:
+        """A long text is one value, whatever stands in it, escaped or not."""
+        assert read(f'{{"a":"{text * MAX_VALUES}"}}')
+
+    @pytest.mark.parametrize("raw", ['"' + '\\"' * MAX_VALUES, '{"a":"' + "," * MAX_VALUES * 2, ',"\\' * MAX_VALUES])
+    def test_text_without_end(self, raw: str) -> None:
+        """A text that never ends is refused in one way through it."""
+        with pytest.raises(NotJson):
+            read(raw)
+
+    @pytest.mark.parametrize(
+        ("raw", "found"),
+        [
+            ('{"a":"\\ud83d"}', r"\\ud83d, half of a character, at byte 6"),
+            ('["\\uDC00\\uD83D"]', r"\\uDC00, .* byte 2"),
+            ('["\\ud83d\\ude00\\\\\\ud800x"]', r"\\ud800, .* byte 16"),
+            ('["ä\\ud83d\\ud83d\\ude00"]', r"\\ud83d, .* byte 4"),
+        ],
+    )
+    def test_lone_surrogates(self, raw: str, found: str) -> None:
+        """Half of a character is refused by its name and place, which no reader can guess from a parser's words."""
+        with pytest.raises(NotJson, match=f"holds a lone surrogate {found}"):
+            read(raw)
+
+    @pytest.mark.parametrize("raw", ['["\\ud83d\\ude00"]', '["\\\\ud83d"]', '["\\\\\\ud83d\\ude00"]', '["😀"]'])
+    def test_whole_characters(self, raw: str) -> None:
+        """A pair is one character, and a backslash that stands for itself begins none."""
+        assert json.loads(raw) == read(raw)
 
 
 class TestObjectIn:
