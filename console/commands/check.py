@@ -38,7 +38,12 @@ def check(tools: Tools, config: Path | None, offline: bool) -> None:
 
 async def examine(settings: Settings, *, offline: bool) -> list[Finding]:
     """Every finding about usable settings, in a fixed order; the probes run at the same time."""
-    found = [*setup.callers(settings), *setup.public_address(settings), *setup.proxies(os.environ)]
+    found = [
+        *setup.callers(settings),
+        *setup.dangers(settings),
+        *setup.public_address(settings),
+        *setup.proxies(os.environ),
+    ]
     found += await setup.database(settings)
     if offline:
         return found

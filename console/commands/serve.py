@@ -46,6 +46,8 @@ async def run(settings: Settings, build_app: BuildApp) -> None:
     settings = settings.listening_on(listener.getsockname()[1])
     built = build_app(settings)
     app = await built if inspect.isawaitable(built) else built
+    for danger in settings.dangers():
+        logger.warning("dangerous_option", extra={"option": danger})
     grace = settings.server.shutdown_grace_seconds
     # half of the grace for open HTTP calls, the rest for the drains and the database behind them
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=grace / 2)

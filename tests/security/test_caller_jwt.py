@@ -16,8 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from adapters.base import BotId
-from notify.auth import MAX_TOKEN, PROACTIVE_SCOPE, Client, Door, Key
-from notify.errors import CallRefused
+from notify.auth import MAX_TOKEN, PROACTIVE_SCOPE, Client, Door, Key, Refused
 
 NOW = 1_800_000_000.0
 LEEWAY = 60.0
@@ -67,10 +66,11 @@ def sign(header: object, claims: object, secret: str = SECRET) -> str:
 
 
 async def refusal(entrance: Door, *tokens: str) -> tuple[int, str]:
-    with pytest.raises(CallRefused) as caught:
+    with pytest.raises(Refused) as caught:
         await entrance.admit(tokens, BOT)
-    assert caught.value.status == 401
-    return caught.value.code, caught.value.messages[0]
+    answer = caught.value.answer
+    assert answer.status == 401
+    return answer.code, answer.messages[0]
 
 
 async def passes(entrance: Door, given: str) -> bool:
@@ -356,9 +356,9 @@ class TestBotAndScope:
 
         answers = []
         for claims, bot in (({}, other), ({}, "st-none"), ({"appId": "cs-all"}, "st-none")):
-            with pytest.raises(CallRefused) as caught:
+            with pytest.raises(Refused) as caught:
                 await entrance.admit([token(claims)], bot)
-            answers.append((caught.value.status, caught.value.messages[0]))
+            answers.append((caught.value.answer.status, caught.value.answer.messages[0]))
 
         assert answers == [(401, CREDENTIALS[1]), (401, CREDENTIALS[1]), (400, "Invalid StreamId")]
         assert (await entrance.admit([token({"appId": "cs-all"})], other)).client_id == "cs-all"

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from settings import Settings, SettingsError, load
 
-KEY = "k" * 32
+KEY = "0123456789abcdefghijklmnopqrstuv"
 BOT = "st-00000000-0000-5000-8000-000000000001"
 OTHER_BOT = "st-00000000-0000-5000-8000-000000000002"
 APP = "11111111-2222-3333-4444-555555555555"
@@ -234,17 +234,17 @@ class TestEnvironment:
 class TestSecrets:
     def test_env_reference(self, read: Reader) -> None:
         """env:NAME is replaced by that variable."""
-        settings = read(STORAGE.replace(KEY, "env:MY_KEY"), MY_KEY="m" * 40)
+        settings = read(STORAGE.replace(KEY, "env:MY_KEY"), MY_KEY=KEY * 2)
 
-        assert [key.get_secret_value() for key in settings.storage.encryption_key] == ["m" * 40]
+        assert [key.get_secret_value() for key in settings.storage.encryption_key] == [KEY * 2]
 
     def test_file_reference(self, read: Reader) -> None:
         """file:PATH is read relative to the settings file, without the line end."""
-        (read.path.parent / "key").write_text("f" * 40 + "\n", encoding="utf-8")
+        (read.path.parent / "key").write_text(KEY + "\n", encoding="utf-8")
 
         settings = read(STORAGE.replace(KEY, "file:key"))
 
-        assert settings.storage.encryption_key[0].get_secret_value() == "f" * 40
+        assert settings.storage.encryption_key[0].get_secret_value() == KEY
 
     def test_missing_variable(self, read: Reader) -> None:
         """A reference to an unset variable names key, file, variable and remedy."""
@@ -280,9 +280,9 @@ class TestSecrets:
 
     def test_key_rotation(self, read: Reader) -> None:
         """Several encryption keys keep their order: the first one encrypts."""
-        settings = read(STORAGE.replace(f'"{KEY}"', f'["{"n" * 32}", "{KEY}"]'))
+        settings = read(STORAGE.replace(f'"{KEY}"', f'["{KEY[::-1]}", "{KEY}"]'))
 
-        assert [key.get_secret_value() for key in settings.storage.encryption_key] == ["n" * 32, KEY]
+        assert [key.get_secret_value() for key in settings.storage.encryption_key] == [KEY[::-1], KEY]
 
     @pytest.mark.parametrize("key", ['"short"', "[]", f'["{KEY}", "short"]'])
     def test_weak_encryption_key(self, read: Reader, key: str) -> None:
@@ -376,7 +376,9 @@ class TestBots:
 
     def test_two_bots(self, read: Reader) -> None:
         """Bots with their own apps and clients stand side by side."""
-        other = bot(SLACK.replace("shh", "b"), id_=OTHER_BOT, clients=client(id_="cs-2"))
+        other = bot(
+            SLACK.replace("shh", "b"), id_=OTHER_BOT, clients=client('secret = "fedcba9876543210"\n', id_="cs-2")
+        )
 
         assert [b.id for b in read(STORAGE + bot(TEAMS, clients=client()) + other).bots] == [BOT, OTHER_BOT]
 
@@ -465,7 +467,7 @@ class TestClients:
             ('algorithm = "none"\nsecret = "0123456789abcdef"\n', "algorithm"),
             ('public_key = "not a key"\n', "public_key"),
             ('secret = "0123456789abcdef"\nenforce_jti = "true"\n', "enforce_jti"),
-            ('secrets = [{ value = "short" }]\n', "secret"),
+            ('secrets = [{ value = "short" }]\n', "secrets[0].value"),
             ('secrets = [{ value = "0123456789abcdef", until = 2030-01-01T00:00:00 }]\n', "secrets[0].until"),
         ],
     )

@@ -26,7 +26,7 @@ SETTINGS = f"""
 public_url = "https://herald.example.com"
 [storage]
 url = "sqlite:///herald.db"
-encryption_key = "{"k" * 32}"
+encryption_key = "0123456789abcdefghijklmnopqrstuv"
 [[bots]]
 id = "{BOT}"
 name = "People team"
