@@ -164,7 +164,7 @@ def _private_key(value: SecretStr) -> SecretStr:
 
 
 _FILLERS: Final = (
-    "change|changeit|changeme|changethis|me|my|the|a|this|your|own|our|some|any|here|in|with|at|least|of|long|string|bit|bits"
+    "change|changeit|changeme|changethis|me|my|the|a|an|this|your|own|our|some|any|here|in|with|at|least|of|long|string|bit|bits"
     "|char|chars|characters|secret|secrets|supersecret|super|very|key|keys|token|password|passwort|passwd|pass|example|sample"
     "|dummy|fake|placeholder|default|insert|replace|put|enter|fill|please|todo|fixme|xxx+|test|testing|demo|client|app|bot|api"
     "|signing|shared|encryption|random|real|value|admin|letmein|qwerty|welcome|iloveyou|guessme|unsafe|insecure|not|so|is|for"

@@ -29,7 +29,7 @@ class Strangers:
         self._slowdown = Slowdown(free=free) if slowdown is None else slowdown
         self._tally = Tally()
         self._clock = clock
-        self._summary: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def is_suspect(self, request: web.Request) -> bool:
         """Whether many bad tokens came from this address in the last minute."""
@@ -64,19 +64,25 @@ class Strangers:
 
     def _report(self, address: str, refused: Refused, now: float) -> None:
         """`client` is one of ours; what a stranger claims to be is not logged."""
+        self._sum_up(now)
         if self._tally.tell(address, now):
             ids = {"reason": refused.reason, "client": refused.client_id, "address": address}
             log.warning("caller refused", extra={"action": "caller_refused", **ids})
-        if self._summary is None:
-            self._summarise()
+        if self._timer is None:
+            self._set_timer(now)
 
-    def _summarise(self) -> None:
-        """Now for the minutes that are over, and again when the next one is."""
-        now = self._clock()
+    def _sum_up(self, now: float) -> None:
         for address, count in self._tally.due(now):
             extra = {"action": "callers_refused", "address": address, "count": count}
             log.warning("more callers refused", extra=extra)
+
+    def _set_timer(self, now: float) -> None:
+        """For the end of the oldest minute, if nobody else is refused after it."""
         due = self._tally.next_due
-        self._summary = None
         if due is not None:
-            self._summary = asyncio.get_running_loop().call_later(max(due - now, 0.0), self._summarise)
+            self._timer = asyncio.get_running_loop().call_later(due - now, self._ring)
+
+    def _ring(self) -> None:
+        self._timer, now = None, self._clock()
+        self._sum_up(now)
+        self._set_timer(now)
