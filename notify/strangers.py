@@ -24,10 +24,15 @@ class Strangers:
     """Gives bad tokens their answer, late where an address sends many."""
 
     def __init__(
-        self, *, free: int = 10, slowdown: Slowdown | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        free: int = 10,
+        slowdown: Slowdown | None = None,
+        tally: Tally | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._slowdown = Slowdown(free=free) if slowdown is None else slowdown
-        self._tally = Tally()
+        self._tally = Tally() if tally is None else tally
         self._clock = clock
         self._timer: asyncio.TimerHandle | None = None
 

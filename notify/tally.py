@@ -24,9 +24,10 @@ class _Count:
 class Tally:
     """The refusals of each address in its minute, which begins with the first of them."""
 
-    def __init__(self, *, lines: int = LINES, addresses: int = ADDRESSES) -> None:
+    def __init__(self, *, lines: int = LINES, addresses: int = ADDRESSES, window: float = WINDOW) -> None:
         self._lines = lines
         self._addresses = addresses
+        self._window = window
         self._counts: OrderedDict[str, _Count] = OrderedDict()  # in the order in which the minutes began
         self._unlisted = _Count(0.0)
 
@@ -48,7 +49,7 @@ class Tally:
         """
         while self._counts:
             address, count = next(iter(self._counts.items()))
-            if count.since > now - WINDOW:
+            if count.since > now - self._window:
                 break
             del self._counts[address]
             if count.seen > self._lines:
@@ -60,4 +61,4 @@ class Tally:
     @property
     def next_due(self) -> float | None:
         """When the oldest minute is over; None: nothing is counted."""
-        return next((count.since + WINDOW for count in self._counts.values()), None)
+        return next((count.since + self._window for count in self._counts.values()), None)

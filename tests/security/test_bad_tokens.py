@@ -12,6 +12,7 @@ import pytest
 
 from notify.slowdown import Crowded, Pause, Slowdown
 from notify.strangers import Strangers
+from notify.tally import Tally
 from tests.contract.face import Answer, Face, running, token
 
 BAD = token(key="another secret of a backend, also long enough to be used here")
@@ -111,3 +112,15 @@ async def test_the_log(caplog: pytest.LogCaptureFixture) -> None:
     assert [("callers_refused", None, 3), ("caller_refused", "not_a_jwt", None)] == said[5:]
     assert {"127.0.0.1"} == {vars(each)["address"] for each in caplog.records}
     assert BAD.rpartition(".")[2] not in str([vars(each) for each in caplog.records])
+
+
+async def test_the_log_of_a_flood_that_ended(caplog: pytest.LogCaptureFixture) -> None:
+    """The count of a flood is written when its minute is over, although nobody comes any more."""
+    async with running(strangers=Strangers(free=100, tally=Tally(lines=1, window=0.5))) as face:
+        await asyncio.gather(*(face.send(auth="abc") for _ in range(4)))
+        async with asyncio.timeout(10):
+            while "callers_refused" not in (found := [vars(each).get("action") for each in caplog.records]):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    counts = [vars(each)["count"] for each in caplog.records if vars(each).get("action") == "callers_refused"]
+    assert sum(counts) + found.count("caller_refused") == 4
