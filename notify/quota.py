@@ -78,7 +78,7 @@ class Quota:
 
 
 def quota_headers(windows: Iterable[Window]) -> dict[str, str]:
-    """`RateLimit-Policy` and `RateLimit` of draft-ietf-httpapi-ratelimit-headers-10."""
+    """`RateLimit-Policy` and `RateLimit` of draft-ietf-httpapi-ratelimit-headers."""
     given = list(windows)
     return {
         "RateLimit-Policy": ", ".join(f'"{each.name}";q={each.limit};w={each.seconds}' for each in given),
