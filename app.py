@@ -53,6 +53,7 @@ from notify.disclosures import Disclosures
 from notify.dry_run import DryRun
 from notify.evidence import EvidenceBook
 from notify.housekeeping import keep_house
+from notify.jwe import DecryptionKey, Opener
 from notify.lookups import LookUpChore, LookUps
 from notify.metrics import Metrics
 from notify.prospects import Prospects, Side
@@ -62,6 +63,7 @@ from notify.requests import Requests
 from notify.runner import Runner
 from notify.script.limits import Limits
 from notify.script.pool import ScriptPool
+from notify.strangers import Strangers
 from notify.trial import Trial
 from notify.workshop import Clocks, Workshop
 from settings import ApiClient, Bot, Settings, load
@@ -300,6 +302,7 @@ def _api(
         UsedTokens(database),
         clock=CLOCKS.wall,
         leeway=settings.limits.token_leeway_seconds,
+        opener=Opener(DecryptionKey(key.kid, key.private_key.get_secret_value()) for key in settings.decryption_keys),
     )
     requests = Requests(
         database,
@@ -315,6 +318,7 @@ def _api(
         dry_run=_dry_run(database, runner, shops, Disclosures(database, keys.audit, clock=CLOCKS.wall)),
         trial=Trial(database, renderer),
         quota=Quota(per_minute=settings.limits.requests_per_minute, per_hour=settings.limits.requests_per_hour),
+        strangers=Strangers(free=settings.limits.bad_tokens_per_minute),
         ids_key=keys.ids,
         clock=CLOCKS.wall,
         max_body=settings.limits.body_bytes,
@@ -384,14 +388,14 @@ def _clients(settings: Settings) -> list[auth.Client]:
 
 
 def _keys(client: ApiClient) -> tuple[auth.Key, ...]:
-    if client.public_key is not None:
-        return (auth.Key(client.public_key),)
-    plain = () if client.secret is None else (auth.Key(client.secret.get_secret_value()),)
-    rotating = (
-        auth.Key(secret.value.get_secret_value(), None if secret.until is None else secret.until.timestamp())
-        for secret in client.secrets
+    """The plain key first, then those that rotate; a client has secrets or public keys, never both."""
+    plain = (client.public_key, None if client.secret is None else client.secret.get_secret_value())
+    public = ((key.value, key.until) for key in client.public_keys)
+    shared = ((secret.value.get_secret_value(), secret.until) for secret in client.secrets)
+    return (
+        *(auth.Key(value) for value in plain if value is not None),
+        *(auth.Key(value, None if until is None else until.timestamp()) for value, until in (*public, *shared)),
     )
-    return (*plain, *rotating)
 
 
 def _platform_routes(

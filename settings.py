@@ -11,14 +11,14 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Final, Literal, Self, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -34,6 +34,7 @@ from pydantic import (
 
 PREFIX: Final = "HERALD_"
 MIN_ENCRYPTION_KEY: Final = 32
+MIN_DIFFERENT: Final = 8  # characters: 32 random hexadecimal ones have fewer once in ten million times
 MIN_CLIENT_SECRET: Final = 16  # RFC 8725 asks for the hash length (32 for HS256): shorter works, guessable does not
 PROACTIVE_SCOPE: Final = "channel_management:proactive_messages"
 SLACK_SCOPES: Final = ("chat:write", "users:read", "users:read.email")
@@ -151,6 +152,55 @@ def _public_key(value: str) -> str:
     return value
 
 
+def _private_key(value: SecretStr) -> SecretStr:
+    remedy = "give an RSA private key of 2048 to 4096 bits as PEM without a passphrase, best as file:PATH"
+    try:
+        key = load_pem_private_key(value.get_secret_value().encode(), password=None)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"is not a PEM private key: {remedy}") from error
+    if not isinstance(key, RSAPrivateKey) or not 2048 <= key.key_size <= 4096:
+        raise ValueError(f"is not an RSA key that can be used: {remedy}")
+    return value
+
+
+_FILLERS: Final = (
+    "change|changeit|changeme|changethis|me|my|the|a|an|this|your|own|our|some|any|here|in|with|at|least|of|long|string|bit|bits"
+    "|char|chars|characters|secret|secrets|supersecret|super|very|key|keys|token|password|passwort|passwd|pass|example|sample"
+    "|dummy|fake|placeholder|default|insert|replace|put|enter|fill|please|todo|fixme|xxx+|test|testing|demo|client|app|bot|api"
+    "|signing|shared|encryption|random|real|value|admin|letmein|qwerty|welcome|iloveyou|guessme|unsafe|insecure|not|so|is|for"
+    "|to|and|herald|jwt|hmac|sha"
+)
+_ONLY_FILLERS: Final = re.compile(f"(?:{_FILLERS})+")
+_UNRESOLVED: Final = ("env:", "file:", "${", "<")
+
+
+def _placeholder(secret: str) -> str | None:
+    """What is wrong with a secret that stands for one, as a sentence."""
+    letters = re.sub(r"[^a-z]", "", secret.lower())
+    if _ONLY_FILLERS.fullmatch(letters) or secret.startswith(_UNRESOLVED):
+        return "is a placeholder: write the secret itself"
+    if len(secret) > 1 and len(set(secret)) == 1:
+        return "is one character, repeated: write the secret itself"
+    return None
+
+
+def _guessable(secret: str) -> str | None:
+    """What is wrong with a secret that somebody made up, as a sentence."""
+    placeholder = _placeholder(secret)
+    if placeholder is None and len(set(secret)) < MIN_DIFFERENT:
+        return f"has fewer than {MIN_DIFFERENT} different characters, it is guessable: try `openssl rand -base64 32`"
+    return placeholder
+
+
+def _is_local(url: str) -> bool:
+    """Whether an address is of this machine or of its own network."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return host == "localhost" or "." not in host
+
+
 def _web_address(value: str, *, schemes: tuple[str, ...], ports: bool) -> str:
     """Check an absolute address without user, query or fragment; return it without a trailing slash."""
     try:
@@ -206,6 +256,8 @@ def _local_url(data: dict[str, Any]) -> str:
 _GUID: Final = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 # the shape that BotKit checks before it calls (Koredotcom/BotKit: lib/app/middlewares/APIKeyMiddleware)
 _BOT_ID: Final = r"^st-[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-5[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$"
+
+_KEY_ID: Final = r"^k-[A-Za-z0-9._-]{1,64}$"
 
 Secret = Annotated[SecretStr, BeforeValidator(_dereference), Field(min_length=1)]
 SafeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@+-]{1,128}$")]
@@ -268,6 +320,8 @@ class Storage(Table):
     def _long_keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         if any(len(key.get_secret_value()) < MIN_ENCRYPTION_KEY for key in value):
             raise ValueError(f"must have at least {MIN_ENCRYPTION_KEY} characters: try `openssl rand -base64 32`")
+        for weakness in filter(None, (_guessable(key.get_secret_value()) for key in value)):
+            raise ValueError(weakness)
         return value
 
 
@@ -347,6 +401,20 @@ class RotatingSecret(Table):
     until: Annotated[datetime, BeforeValidator(_moment), AfterValidator(_aware)] | None = None
 
 
+class RotatingPublicKey(Table):
+    """One of several public keys of a client; after `until` it no longer opens the door."""
+
+    value: Annotated[str, BeforeValidator(_dereference), AfterValidator(_public_key)]
+    until: Annotated[datetime, BeforeValidator(_moment), AfterValidator(_aware)] | None = None
+
+
+class DecryptionKey(Table):
+    """A private key for encrypted tokens; callers have its public half and name it by `kid`."""
+
+    kid: Annotated[str, Field(pattern=_KEY_ID)]
+    private_key: Annotated[Secret, AfterValidator(_private_key)]
+
+
 class ApiClient(Table):
     """A backend that may call the API, known by the signature on its tokens."""
 
@@ -355,6 +423,7 @@ class ApiClient(Table):
     secret: Secret | None = None
     secrets: Annotated[tuple[RotatingSecret, ...], BeforeValidator(_as_tuple)] = ()
     public_key: Annotated[str, BeforeValidator(_dereference), AfterValidator(_public_key)] | None = None
+    public_keys: Annotated[tuple[RotatingPublicKey, ...], BeforeValidator(_as_tuple)] = ()
     scopes: Scopes = (PROACTIVE_SCOPE,)
     require_exp: bool = False
     enforce_jti: bool = False
@@ -364,20 +433,42 @@ class ApiClient(Table):
         plain = () if self.secret is None else (self.secret,)
         return plain + tuple(s.value for s in self.secrets if s.until is None or now < s.until)
 
+    def shared_secrets(self) -> Iterator[tuple[str, str]]:
+        """Every secret with the key it stands at, whether it has ended or not."""
+        if self.secret is not None:
+            yield "secret", self.secret.get_secret_value()
+        for number, rotating in enumerate(self.secrets):
+            yield f"secrets[{number}].value", rotating.value.get_secret_value()
+
+    def valid_public_keys(self, now: datetime) -> tuple[str, ...]:
+        """The public keys that open the door at `now`, the plain one first."""
+        plain = () if self.public_key is None else (self.public_key,)
+        return plain + tuple(k.value for k in self.public_keys if k.until is None or now < k.until)
+
+    def ended(self, now: datetime) -> Iterator[tuple[str, datetime]]:
+        """The secrets and public keys that open nothing any more at `now`: where they stand, and their end."""
+        secrets = ((f"secrets[{number}]", each.until) for number, each in enumerate(self.secrets))
+        public = ((f"public_keys[{number}]", each.until) for number, each in enumerate(self.public_keys))
+        yield from ((key, until) for key, until in (*secrets, *public) if until is not None and until <= now)
+
     def _broken(self) -> Iterator[tuple[str, str]]:
-        shared = self.valid_secrets(datetime.min.replace(tzinfo=UTC))
+        shared = list(self.shared_secrets())
+        public = self.public_key is not None or bool(self.public_keys)
         if self.algorithm.startswith("RS"):
-            if self.public_key is None:
-                yield "public_key", f"is missing: algorithm {self.algorithm} needs it"
+            if not public:
+                yield "public_key", f"is missing: algorithm {self.algorithm} needs public_key or public_keys"
             if shared:
                 yield "secret", f"does not fit algorithm {self.algorithm}: remove it"
             return
-        if self.public_key is not None:
+        if public:
             yield "public_key", f"does not fit algorithm {self.algorithm}: remove it, or choose RS256 or RS512"
         if not shared:
             yield "secret", f"is missing: algorithm {self.algorithm} needs secret or secrets"
-        if any(len(secret.get_secret_value()) < MIN_CLIENT_SECRET for secret in shared):
-            yield "secret", f"must have at least {MIN_CLIENT_SECRET} characters, better 32: it is guessable"
+        for key, secret in shared:
+            if len(secret) < MIN_CLIENT_SECRET:
+                yield key, f"must have at least {MIN_CLIENT_SECRET} characters, better 32: it is guessable"
+            elif weakness := _guessable(secret):
+                yield key, weakness
 
 
 class Bot(Table):
@@ -498,6 +589,13 @@ class Endpoints(Table):
     def _addresses(cls, value: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
         return None if value is None else tuple(cls._address(url, info) or "" for url in value)
 
+    @property
+    def are_simulated(self) -> bool:
+        """Whether the platforms are stood in for by a program on this machine or in its own network."""
+        single = (self.slack_api, self.slack_authorize, self.entra_login, self.bot_openid, self.graph)
+        given = [url for url in (*single, *(self.teams_service_urls or ())) if url is not None]
+        return self.dangerously_allow_http_endpoints and bool(given) and all(map(_is_local, given))
+
     def _broken(self) -> Iterator[tuple[str, str]]:
         wanted = self.teams_default_service_url
         if wanted is not None and not _covered(wanted, self.resolved().teams_service_urls):
@@ -581,6 +679,7 @@ class Limits(Table):
     requests_per_minute: int = Field(default=600, ge=1)  # per bot, all four calls together
     requests_per_hour: int = Field(default=18_000, ge=1)
     token_leeway_seconds: float = Field(default=60.0, ge=0, le=600)
+    bad_tokens_per_minute: int = Field(default=10, ge=0, le=1_000_000)  # from one address; then answers come late
 
 
 class Settings(Table):
@@ -590,6 +689,7 @@ class Settings(Table):
     storage: Storage
     bots: Annotated[tuple[Bot, ...], BeforeValidator(_as_tuple)] = ()
     clients: Annotated[tuple[ApiClient, ...], BeforeValidator(_as_tuple)] = ()  # admin-scoped: all bots
+    decryption_keys: Annotated[tuple[DecryptionKey, ...], BeforeValidator(_as_tuple)] = ()
     endpoints: Endpoints = Field(default_factory=Endpoints)
     pace: Pace = Field(default_factory=Pace)
     delivery: Delivery = Field(default_factory=Delivery)
@@ -604,6 +704,50 @@ class Settings(Table):
             if (kind, value) in seen:
                 yield key, message
             seen.add((kind, value))
+        yield from self._reused_secrets()
+        if not self.endpoints.are_simulated:
+            yield from self._platforms_placeholders()
+
+    def dangers(self) -> tuple[str, ...]:
+        """Every option called `dangerously_…` that is on."""
+        return tuple(_dangers(self, ""))
+
+    def callers(self) -> Iterator[tuple[str, ApiClient]]:
+        """Every client with the key its table stands at."""
+        for index, bot in enumerate(self.bots):
+            for number, caller in enumerate(bot.clients):
+                yield f"bots[{index}].clients[{number}]", caller
+        for number, caller in enumerate(self.clients):
+            yield f"clients[{number}]", caller
+
+    def _reused_secrets(self) -> Iterator[tuple[str, str]]:
+        """Whoever knows a secret could speak for everybody who has the same."""
+        sealing = {key.get_secret_value() for key in self.storage.encryption_key}
+        owners: dict[str, str] = {}
+        for at, caller in self.callers():
+            for key, secret in caller.shared_secrets():
+                if secret in sealing:
+                    yield f"{at}.{key}", "is storage.encryption_key as well: give each its own"
+                if owners.setdefault(secret, at) != at:
+                    yield f"{at}.{key}", "is another client's secret as well: give each client its own"
+
+    def _platforms_placeholders(self) -> Iterator[tuple[str, str]]:
+        for key, secret in self._platforms_secrets():
+            value = "" if secret is None else secret.get_secret_value()
+            if value.removeprefix("xoxb-").startswith("simulator-"):
+                yield key, "is the simulator's, which everybody knows: write the secret itself"
+            elif weakness := _placeholder(value.removeprefix("xoxb-")):
+                yield key, weakness
+
+    def _platforms_secrets(self) -> Iterator[tuple[str, SecretStr | None]]:
+        for index, bot in enumerate(self.bots):
+            if bot.msteams is not None:
+                yield f"bots[{index}].msteams.app_password", bot.msteams.app_password
+            if bot.slack is not None:
+                at = f"bots[{index}].slack"
+                yield f"{at}.signing_secret", bot.slack.signing_secret
+                yield f"{at}.client_secret", bot.slack.client_secret
+                yield f"{at}.bot_token", bot.slack.bot_token
 
     def listening_on(self, port: int) -> Self:
         """These settings once the port is known (port 0 asks for any); a default public_url follows it."""
@@ -623,10 +767,23 @@ class Settings(Table):
                     yield "slack", bot.slack.client_id, f"{at}.slack.client_id", app
                 secret = bot.slack.signing_secret.get_secret_value()
                 yield "signing", secret, f"{at}.slack.signing_secret", app
-            for number, caller in enumerate(bot.clients):
-                yield "client", caller.client_id, f"{at}.clients[{number}].client_id", client
-        for number, caller in enumerate(self.clients):
-            yield "client", caller.client_id, f"clients[{number}].client_id", client
+        for where, caller in self.callers():
+            yield "client", caller.client_id, f"{where}.client_id", client
+        for number, key in enumerate(self.decryption_keys):
+            yield "kid", key.kid, f"decryption_keys[{number}].kid", "is used twice: give each key its own kid"
+
+
+def _dangers(table: Table, path: str) -> Iterator[str]:
+    for name in type(table).model_fields:
+        value = getattr(table, name)
+        if name.startswith("dangerously_") and value:
+            yield f"{path}{name}"
+        if isinstance(value, Table):
+            yield from _dangers(value, f"{path}{name}.")
+        elif isinstance(value, tuple):
+            for number, each in enumerate(value):
+                if isinstance(each, Table):
+                    yield from _dangers(each, f"{path}{name}[{number}].")
 
 
 # ── loading ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -745,6 +902,7 @@ _MOVED: Final = {
 }
 _PATTERNS: Final = {
     _GUID: "must be an id like 11111111-2222-3333-4444-555555555555: copy it from the Entra portal",
+    _KEY_ID: "must be k- and at most 64 letters, digits, dots, dashes or underscores",
     _BOT_ID: "must be st- and a UUID of version 5 shape, like st-00000000-0000-5000-8000-000000000001",
 }
 

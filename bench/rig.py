@@ -22,7 +22,6 @@ from bench.processes import Child, Json, running
 TEXT = "The canteen is closed today. A cold lunch is served on the third floor."
 PLAIN: Json = {"type": "text", "val": TEXT}
 V1, V2 = "notify", "notifyV2"
-SECRET = "the shared secret of the backend in the benchmark"
 ENCRYPTION_KEY = "an encryption key of the benchmark, long enough"
 UNPACED: Json = {
     "teams_requests_per_second": 100_000.0,
@@ -43,6 +42,10 @@ def bot_id(number: int) -> str:
 
 def client_id(number: int) -> str:
     return f"cs-bench-{number}"
+
+
+def secret(number: int) -> str:
+    return f"the shared secret of backend {number} in the benchmark"
 
 
 # ---------------------------------------------------------------------- the platforms
@@ -170,7 +173,7 @@ class Herald:
 
     def _token(self, number: int) -> str:
         if number not in self.tokens:
-            self.tokens[number] = jwt.encode({"sub": "1234567890", "appId": client_id(number)}, SECRET, "HS256")
+            self.tokens[number] = jwt.encode({"sub": "1234567890", "appId": client_id(number)}, secret(number), "HS256")
         return self.tokens[number]
 
     @contextmanager
@@ -212,7 +215,7 @@ def settings(endpoints: Json, bots: Sequence[Json], pace: Json) -> Json:
                 "id": bot_id(number),
                 "name": f"Bench {number}",
                 **sides,
-                "clients": [{"client_id": client_id(number), "secret": SECRET}],
+                "clients": [{"client_id": client_id(number), "secret": secret(number)}],
             }
             for number, sides in enumerate(bots, 1)
         ],

@@ -19,7 +19,7 @@ from aiohttp import hdrs, web
 from adapters.base import BotId
 from notify import body, errors, idempotency, wire, wire_explain, wire_preview, wire_v2
 from notify.answers import Answers, Sample, Shown
-from notify.auth import HEADER, Client, Door
+from notify.auth import HEADER, Client, Door, Refused
 from notify.body import MAX_IDENTITIES, Bot, Problems
 from notify.dry_run import Outlook, Rehearsal
 from notify.errors import as_bytes, json_answer, literal_answer
@@ -27,9 +27,10 @@ from notify.findings import findings
 from notify.ids import derived_id, has_shape
 from notify.personal import Personal, Ready
 from notify.prospects import Question
-from notify.quota import Quota
+from notify.quota import Quota, quota_headers
 from notify.records import IdempotencyKey, NotInstalled, RequestRecord, Submission, Submitter
 from notify.render import Problem
+from notify.strangers import Strangers
 from notify.wire import Call
 from storage.engine import UNAVAILABLE, describe
 
@@ -112,6 +113,7 @@ class Api:
         dry_run: DryRunDoor,
         trial: TrialDoor,
         quota: Quota,
+        strangers: Strangers,
         ids_key: bytes,
         clock: Callable[[], float],
         monotonic: Callable[[], float] = time.monotonic,
@@ -126,6 +128,7 @@ class Api:
         self._trial = trial
         self._bots = bots
         self._quota = quota
+        self._strangers = strangers
         self._monotonic = monotonic
         self._ids_key = ids_key
         self._answers = Answers(ids_key)
@@ -238,13 +241,23 @@ class Api:
         return json_answer(self._answers.status(record))
 
     async def _admit(self, request: web.Request) -> tuple[Client, Bot]:
-        with _storage():  # a `jti` is looked up there
-            client = await self._door.admit(request.headers.getall(HEADER, []), request.match_info["bot_id"])
+        client = await self._known(request)
         bot = self._bots[BotId(request.match_info["bot_id"])]
-        exceeded = self._quota.take(bot.id, self._monotonic())
+        now = self._monotonic()
+        exceeded = self._quota.take(bot.id, now)
+        request[errors.FURTHER_HEADERS] = quota_headers(self._quota.left(bot.id, now))
         if exceeded is not None:
             raise errors.too_many_calls(hourly=exceeded.hourly, retry_after=exceeded.retry_after)
         return client, bot
+
+    async def _known(self, request: web.Request) -> Client:
+        """The caller, by the token alone."""
+        tokens, bot_id = request.headers.getall(HEADER, []), request.match_info["bot_id"]
+        try:
+            with _storage():  # a `jti` is looked up there
+                return await self._door.admit(tokens, bot_id, suspect=self._strangers.is_suspect(request))
+        except Refused as refused:
+            raise await self._strangers.turn_away(request, refused) from None
 
     async def _body(self, request: web.Request, most: int) -> bytes:
         """Read at most the permitted size, whatever the caller declares or compresses."""

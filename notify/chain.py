@@ -137,7 +137,8 @@ class Walk:
 def follows(key: bytes, before: Entry | None, entry: Entry) -> bool:
     """Whether one row holds behind the one before it (None: it is the first)."""
     above = START if before is None else head_at(before)
-    return entry.position == above.position + 1 and entry.hash == digest(key, above.hash, entry)
+    holds = hmac.compare_digest(entry.hash or "", digest(key, above.hash, entry))
+    return holds and entry.position == above.position + 1
 
 
 def head_at(entry: Entry) -> Head:

@@ -21,6 +21,8 @@ API_PREFIX: Final = "/api/public/"
 INVALID_ARGUMENTS: Final = "Validation errors/ Invalid arguments"  # Kore's literal text
 RETRY_AFTER_SECONDS: Final = 5
 
+FURTHER_HEADERS: Final = web.RequestKey("further_headers", dict[str, str])  # of the answer, whatever it will be
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -114,6 +116,15 @@ def too_many_calls(*, hourly: bool, retry_after: int) -> CallRefused:
     )
 
 
+def too_many_bad_tokens(retry_after: int) -> CallRefused:
+    """So many callers with bad tokens wait for their answers that this one cannot."""
+    return CallRefused(
+        429,
+        "Too many calls with invalid tokens: correct the token and try again later",
+        headers={hdrs.RETRY_AFTER: str(retry_after)},
+    )
+
+
 def malformed_key(why: str) -> CallRefused:
     """The Idempotency-Key cannot be used."""
     return CallRefused(400, f"Idempotency-Key: {why}")
@@ -146,6 +157,12 @@ def storage_unavailable() -> CallRefused:
 @web.middleware
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Every error leaves here in the shape of its route; it stands around the whole application."""
+    answer = await _answered(request, handler)
+    answer.headers.update(request.get(FURTHER_HEADERS, {}))
+    return answer
+
+
+async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except CallRefused as refused:

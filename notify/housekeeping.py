@@ -12,7 +12,7 @@ from adapters.base import ChannelName
 from identity.resolver import KEPT_SECONDS
 from notify.emptying import empty_old
 from notify.piecemeal import AT_ONCE, piece, until_done
-from storage import inbox, leftovers, misses, oauth_states, requests, used_tokens
+from storage import inbox, leftovers, misses, requests, used_tokens
 from storage.engine import UNAVAILABLE, Database, describe
 from storage.persons import Somebody
 
@@ -68,7 +68,6 @@ async def _forget_memories(database: Database, now: float) -> None:
     await until_done(database, partial(used_tokens.forget_before, moment=now, limit=AT_ONCE))
     await until_done(database, partial(requests.purge_answers, now=now, limit=AT_ONCE))
     await until_done(database, partial(misses.forget, now=now, limit=AT_ONCE))
-    await until_done(database, partial(oauth_states.forget, now=now, limit=AT_ONCE))
 
 
 async def _forget_tenants(database: Database, removed_before: float) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.tables import oauth_states as table
@@ -20,10 +20,3 @@ async def consume(tx: AsyncConnection, *, state: str, bot_id: str, now: float) -
         delete(table).where(table.c.state == state, table.c.bot_id == bot_id, table.c.expires_at > now)
     )
     return result.rowcount > 0
-
-
-async def forget(tx: AsyncConnection, now: float, *, limit: int) -> int:
-    """Drop at most so many states that have expired: an install that was begun and left."""
-    over = table.c.expires_at <= now
-    some = select(table.c.state).where(over).limit(limit)
-    return (await tx.execute(delete(table).where(over, table.c.state.in_(some)))).rowcount

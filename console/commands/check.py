@@ -40,8 +40,8 @@ def check(tools: Tools, config: Path | None, offline: bool) -> None:
 
 async def examine(settings: Settings, *, offline: bool) -> list[Finding]:
     """Every finding about usable settings, in a fixed order; the probes run at the same time."""
-    found = [*setup.callers(settings), *setup.public_address(settings), *setup.trusted_proxies(settings)]
-    found += [*setup.proxies(os.environ), *secrecy.database(settings)]
+    found = [*setup.callers(settings), *setup.dangers(settings), *setup.public_address(settings)]
+    found += [*setup.trusted_proxies(settings), *setup.proxies(os.environ), *secrecy.database(settings)]
     found += await setup.database(settings)
     if offline:
         return found

@@ -52,6 +52,8 @@ async def run(settings: Settings, build_app: BuildApp) -> None:
     except BaseException:
         listener.close()
         raise
+    for danger in settings.dangers():
+        logger.warning("dangerous_option", extra={"option": danger})
     grace = settings.server.shutdown_grace_seconds
     # half of the grace for open HTTP calls, the rest for the drains and the database behind them
     runner = runner_of(app, settings, shutdown_timeout=grace / 2)

@@ -11,6 +11,7 @@ import jwt
 from jwt.warnings import InsecureKeyLengthWarning
 
 from console.commands.tools import Tools, Trouble, config_option
+from notify import jwe
 from settings import ApiClient, Settings
 
 MOST_SECONDS = 366 * 24 * 3600
@@ -28,10 +29,23 @@ MOST_SECONDS = 366 * 24 * 3600
     metavar="FILE",
     help="PEM private key; needed for RS256 and RS512, whose settings hold the public half only",
 )
+@click.option("--encrypt", is_flag=True, help="for the first of the settings' decryption_keys")
 @click.pass_obj
-def token(tools: Tools, config: Path | None, client_id: str, expires: int, private_key: Path | None) -> None:
+def token(
+    tools: Tools, config: Path | None, client_id: str, expires: int, private_key: Path | None, encrypt: bool
+) -> None:
     """Print a token for the header `auth` of the API."""
-    click.echo(token_for(tools.settings_or_fail(config), client_id, expires, private_key))
+    settings = tools.settings_or_fail(config)
+    minted = token_for(settings, client_id, expires, private_key)
+    click.echo(encrypted(settings, minted) if encrypt else minted)
+
+
+def encrypted(settings: Settings, minted: str) -> str:
+    """The token as only this server can read it."""
+    if not settings.decryption_keys:
+        raise Trouble("The settings have no [[decryption_keys]]: add one, or leave out --encrypt.")
+    key = settings.decryption_keys[0]
+    return jwe.encrypt(minted, jwe.DecryptionKey(key.kid, key.private_key.get_secret_value()))
 
 
 def token_for(settings: Settings, client_id: str, expires: int, private_key: Path | None) -> str:

@@ -26,6 +26,7 @@ from notify.personal import Personal, Ready, Writer
 from notify.prospects import Prospect, Question, Standing
 from notify.quota import Quota
 from notify.records import IdempotencyKey, RequestRecord, RequestStatus, Submission, Submitter
+from notify.strangers import Strangers
 from notify.wire import Call
 
 BOT = BotId("st-00000000-0000-5000-8000-000000000001")
@@ -241,6 +242,7 @@ async def running(
     """A server on a free port, stopped at the end."""
     memory = RequestsInMemory()
     door = Door(clients, BOTS, SeenInMemory(), clock=time.time)
+    options.setdefault("strangers", Strangers())
     options.setdefault("quota", Quota(per_minute=100_000, per_hour=100_000))
     options.setdefault("dry_run", RehearsalsInMemory())
     options.setdefault("trial", TrialInMemory())

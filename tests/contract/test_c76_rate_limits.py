@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from notify.quota import Quota
 from tests.contract.face import BOT, SLACK_ONLY, body, running, token
 
@@ -75,3 +80,61 @@ def test_the_window_rolls() -> None:
     assert quota.take(BOT, 60.0) is None
     assert quota.take(BOT, 61.0) is not None
     assert quota.take(BOT, 90.0) is None
+
+
+@given(
+    gaps=st.lists(st.floats(0.0, 40.0), min_size=1, max_size=60),
+    per_minute=st.integers(1, 5),
+    per_hour=st.integers(1, 12),
+)
+@settings(max_examples=60)
+def test_k15_to_the_second(gaps: list[float], per_minute: int, per_hour: int) -> None:
+    """K15: after the time to wait a call passes; a second earlier it would not, whichever window is full."""
+    quota, now = Quota(per_minute=per_minute, per_hour=per_hour), 0.0
+    for gap in gaps:
+        now += gap
+        exceeded = quota.take(BOT, now)
+        if exceeded is not None:
+            wait = exceeded.retry_after
+            assert deepcopy(quota).take(BOT, now + wait - 1.001) is not None
+            assert deepcopy(quota).take(BOT, now + wait) is None
+            assert wait in {each.more_in for each in quota.left(BOT, now) if each.left == 0}
+
+
+async def test_k15_on_every_route() -> None:
+    """K15: every call of a bot beyond the budget names the time to wait, and a call after it passes."""
+    clock = Clock()
+    async with running(quota=Quota(per_minute=1, per_hour=100), monotonic=clock) as face:
+        sent = await face.send()
+        clock.now += 10.4
+        refused = [
+            await face.send(),
+            await face.send(route="notifyV2"),
+            await face.status(sent.json["_id"]),
+            await face.status(sent.json["_id"], route="notifyV2"),
+            await face.explain({}),
+            await face.preview({}),
+        ]
+        clock.now += 50
+        later = await face.status(sent.json["_id"])
+
+    assert [(429, "50")] * 6 == [(answer.status, answer.headers["Retry-After"]) for answer in refused]
+    assert later.status == 200
+
+
+async def test_the_windows_in_headers() -> None:
+    """Every answer to a known caller carries both windows as they stand, refusals included; others learn nothing."""
+    clock = Clock()
+    async with running(quota=Quota(per_minute=2, per_hour=100), monotonic=clock) as face:
+        first = await face.send()
+        clock.now += 20
+        wrong = await face.send({})
+        refused = await face.send()
+        stranger = await face.send(auth="abc")
+
+    assert first.headers["RateLimit-Policy"] == '"minute";q=2;w=60, "hour";q=100;w=3600'
+    assert first.headers["RateLimit"] == '"minute";r=1;t=60, "hour";r=99;t=3600'
+    assert (wrong.status, wrong.headers["RateLimit"]) == (412, '"minute";r=0;t=40, "hour";r=98;t=3580')
+    assert (refused.status, refused.headers["RateLimit"]) == (429, '"minute";r=0;t=40, "hour";r=98;t=3580')
+    assert refused.headers["Retry-After"] == "40"
+    assert not [name for name in stranger.headers if name.startswith("RateLimit")]

@@ -92,7 +92,8 @@ def bot(
     """One bot with one client; by default bot number 1 with its client."""
     named = {"id": f"{BOT[:-1]}{number}", "name": f"Bot {number}"}
     sides = {name: side for name, side in (("msteams", msteams), ("slack", slack)) if side is not None}
-    callers = [{"client_id": CLIENT if number == 1 else f"{CLIENT}-{number}", "secret": SECRET}]
+    client = CLIENT if number == 1 else f"{CLIENT}-{number}"
+    callers = [{"client_id": client, "secret": secret_of(client)}]
     return {**named, **sides, "clients": list(callers if clients is None else clients)}
 
 
@@ -104,7 +105,11 @@ def settings(platforms: Platforms, database_url: str, *bots: Json, **sections: J
         "bots": list(bots) or [bot(msteams=teams_side(), slack=slack_side())],
         "endpoints": platforms.settings(),
         "pace": AT_ONCE,
-        "limits": {"requests_per_minute": 1_000_000, "requests_per_hour": 1_000_000},
+        "limits": {
+            "requests_per_minute": 1_000_000,
+            "requests_per_hour": 1_000_000,
+            "bad_tokens_per_minute": 1_000_000,
+        },
         "delivery": {"settle_seconds": 1.0},
     }
     for name, changes in sections.items():
@@ -130,9 +135,14 @@ def _toml(value: Any) -> str:
 # ---------------------------------------------------------------------- a caller
 
 
-def caller_token(client: str = CLIENT, secret: str = SECRET) -> str:
+def secret_of(client: str) -> str:
+    """Every client has a secret of its own; that of the usual one is SECRET."""
+    return SECRET if client == CLIENT else f"{SECRET}, as {client} has it"
+
+
+def caller_token(client: str = CLIENT, secret: str | None = None) -> str:
     """A caller's token in the shape of the API documentation."""
-    return jwt.encode({"sub": "1234567890", "appId": client}, secret, "HS256")
+    return jwt.encode({"sub": "1234567890", "appId": client}, secret or secret_of(client), "HS256")
 
 
 def v2_body(channel: str, content: Json, identities: Sequence[Json], **more: Any) -> Json:

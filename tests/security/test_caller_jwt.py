@@ -1,4 +1,25 @@
-"""S01, the column of callers: every way to forge, bend or reuse a token, against real keys."""
+"""S01, the column of callers: every way to forge, bend or reuse a token, against real keys.
+
+a way to come in                         refused, unless said otherwise, in
+---------------------------------------  -------------------------------------------------------------
+`alg` none in any spelling               TestAlgorithm.test_none, test_missing
+another algorithm, the public key as     TestAlgorithm.test_c68_the_record_decides, test_elliptic_key,
+  secret, RS and ES mixed                  test_public_key_as_secret, test_key_of_the_wrong_kind
+empty signature, junk, two signatures,   TestSignature.test_empty, test_trailing_junk, test_two_signatures,
+  another spelling, too large              test_other_spelling_of_the_same_bytes, TestShape.test_oversized
+`exp` missing                            TestTimes.test_c65_no_exp: passes, unless the record says otherwise
+`exp` as a float                         TestTimes.test_c66_exp: passes
+expired, `nbf`, `iat`, at the leeway     TestTimes.test_c66_c73_no_exp_at_all, test_not_yet
+another `aud`                            TestClient.test_c72_audience: ignored
+`iss` wrong or absent                    TestClient.test_c67_names, test_c67_unclear_client
+`kid` missing, unknown, path, SQL, URL   TestShape.test_ignored_headers: ignored
+`jku`, `x5u`, `jwk`                      TestShape.test_ignored_headers: ignored
+unknown `crit`                           TestShape.test_critical_headers
+`jti` reused, `jti` beyond an hour       TestOnce.test_c70_replay, test_c69_an_hour, test_odd_jti
+another client's valid token             TestSignature.test_sister_client, TestBotAndScope.test_c75
+empty header                             TestSignature.test_two_headers
+encrypted                                tests/security/test_encrypted_tokens.py
+"""
 
 from __future__ import annotations
 
@@ -16,8 +37,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from adapters.base import BotId
-from notify.auth import MAX_TOKEN, PROACTIVE_SCOPE, Client, Door, Key
-from notify.errors import CallRefused
+from notify.auth import MAX_TOKEN, PROACTIVE_SCOPE, Client, Door, Key, Refused
 
 NOW = 1_800_000_000.0
 LEEWAY = 60.0
@@ -67,10 +87,11 @@ def sign(header: object, claims: object, secret: str = SECRET) -> str:
 
 
 async def refusal(entrance: Door, *tokens: str) -> tuple[int, str]:
-    with pytest.raises(CallRefused) as caught:
+    with pytest.raises(Refused) as caught:
         await entrance.admit(tokens, BOT)
-    assert caught.value.status == 401
-    return caught.value.code, caught.value.messages[0]
+    answer = caught.value.answer
+    assert answer.status == 401
+    return answer.code, answer.messages[0]
 
 
 async def passes(entrance: Door, given: str) -> bool:
@@ -178,6 +199,27 @@ class TestSignature:
         assert await passes(door(old, now=NOW - 1), token())
         assert await refusal(door(old, now=NOW), token()) == CREDENTIALS
         assert await passes(door(old), token(key="the new secret, which is also long enough"))
+
+    async def test_rotation_of_public_keys(self) -> None:
+        """S08: of several public keys each opens the door until its own end as well."""
+        other = OTHER_RSA_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+        client = replace(RS, keys=(Key(other), Key(PUBLIC_PEM, until=NOW)))
+        old, new = (token({"appId": "cs-rs"}, key, "RS256") for key in (RSA_KEY, OTHER_RSA_KEY))
+
+        assert await passes(door(client, now=NOW - 1), old)
+        assert await refusal(door(client, now=NOW), old) == CREDENTIALS
+        assert await passes(door(client, now=NOW), new)
+
+    @pytest.mark.parametrize("algorithm", ["HS256", "HS512"])
+    async def test_constant_time(self, algorithm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """S16: it is `hmac.compare_digest`, and nothing else, that says whether an HMAC is right."""
+        entrance, honest = door(replace(HS, algorithm=algorithm)), token(alg=algorithm)
+        forged = token(key=SECRET[::-1], alg=algorithm)
+
+        monkeypatch.setattr(hmac, "compare_digest", lambda _one, _other: True)
+        assert await passes(entrance, forged)
+        monkeypatch.setattr(hmac, "compare_digest", lambda _one, _other: False)
+        assert await refusal(entrance, honest) == CREDENTIALS
 
     def test_secrets_are_not_shown(self) -> None:
         """A client can be printed without showing its secret."""
@@ -356,9 +398,9 @@ class TestBotAndScope:
 
         answers = []
         for claims, bot in (({}, other), ({}, "st-none"), ({"appId": "cs-all"}, "st-none")):
-            with pytest.raises(CallRefused) as caught:
+            with pytest.raises(Refused) as caught:
                 await entrance.admit([token(claims)], bot)
-            answers.append((caught.value.status, caught.value.messages[0]))
+            answers.append((caught.value.answer.status, caught.value.answer.messages[0]))
 
         assert answers == [(401, CREDENTIALS[1]), (401, CREDENTIALS[1]), (400, "Invalid StreamId")]
         assert (await entrance.admit([token({"appId": "cs-all"})], other)).client_id == "cs-all"

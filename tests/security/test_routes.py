@@ -17,11 +17,11 @@ from notify.front import ALWAYS
 from simulator.slack.apps import DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET
 from tests.harness.herald import (
     BOT,
-    SECRET,
     Herald,
     Json,
     bot,
     caller_token,
+    secret_of,
     served,
     settings,
     slack_oauth,
@@ -44,8 +44,8 @@ OPEN = (
     r"/slack/\{[^}]+\}/(install|oauth_redirect)",  # a browser's: guarded by a one-time state
 )
 """Routes that answer everybody."""
-READER: Json = {"client_id": "cs-reader", "secret": SECRET, "scopes": ["somewhere:else"]}
-ADMIN: Json = {"client_id": "cs-admin", "secret": SECRET}
+READER: Json = {"client_id": "cs-reader", "secret": secret_of("cs-reader"), "scopes": ["somewhere:else"]}
+ADMIN: Json = {"client_id": "cs-admin", "secret": secret_of("cs-admin")}
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ async def platforms() -> AsyncIterator[Platforms]:
 @pytest.fixture
 async def herald(platforms: Platforms, database_url: str, tmp_path: Path) -> AsyncIterator[Herald]:
     """Two bots, each with its client, one of them with a client that lacks the scope; and an administrator's client."""
-    clients: list[Json] = [{"client_id": "cs-payroll", "secret": SECRET}, READER]
+    clients: list[Json] = [{"client_id": "cs-payroll", "secret": secret_of("cs-payroll")}, READER]
     second = slack_oauth(
         client_id=f"{DEFAULT_CLIENT_ID}9", client_secret=DEFAULT_CLIENT_SECRET, signing_secret="x" * 32
     )

@@ -98,6 +98,54 @@ class TestNames:
         assert name not in packages_distributions()
 
 
+SECRETS = {"signature", "secret", "token", "state", "nonce", "digest", "mac", "hmac", "password", "challenge", "cookie"}
+COMPARED = {
+    ("adapters.slack.installations", "cached[0].token == installed.token"): "both are ours",
+}
+"""Comparisons of two secrets that need no constant time, and why. The database compares SQL, through its index."""
+
+
+class TestSecrets:
+    def test_constant_time(self) -> None:
+        """S16: no file of the product compares two secrets by `==`, which tells by its time how much was right."""
+        rooms = [path for path in files(".py") if path.relative_to(ROOT).parts[0] not in (*PROVING, "simulator")]
+
+        found = {(dotted(path), text) for path in rooms for text in self.compared(path)}
+
+        assert set() == found - set(COMPARED)
+        assert set() == set(COMPARED) - found, "is no longer there"
+
+    def compared(self, path: Path) -> Iterator[str]:
+        """Every `==` and `!=` of two things that are no constants and of which one is named like a secret."""
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Compare) and any(isinstance(each, ast.Eq | ast.NotEq) for each in node.ops):
+                sides = [node.left, *node.comparators]
+                if any(map(self.is_fixed, sides)):
+                    continue
+                if any(SECRETS & set(self.last_name(side).split("_")) for side in sides):
+                    yield ast.unparse(node)
+
+    @staticmethod
+    def is_fixed(side: ast.expr) -> bool:
+        """A literal, a number of things, a name of the whole file, or a column of a table."""
+        name = TestSecrets.last_name(side)
+        if isinstance(side, ast.Attribute) and isinstance(side.value, ast.Attribute) and side.value.attr == "c":
+            return True
+        return isinstance(side, ast.Constant) or (name.isupper() and bool(name)) or name == "len"
+
+    @staticmethod
+    def last_name(side: ast.expr) -> str:
+        """The name that a value goes by: of an attribute, a member by its key, or a call's function."""
+        match side:
+            case ast.Name(id=name) | ast.Attribute(attr=name):
+                return name
+            case ast.Subscript(slice=ast.Constant(value=str(name))):
+                return name
+            case ast.Call(func=function):
+                return TestSecrets.last_name(function)
+        return ""
+
+
 class TestText:
     FORBIDDEN = re.compile(  # one letter of each in brackets, so that this file does not match itself
         r"--(?:extra-)?index-ur[l]|--find-link[s]|index\.url\s*=|pypi\.or[g]/simple|files\.pythonhoste[d]"

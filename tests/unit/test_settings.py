@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from pydantic import ValidationError
 
 from settings import Settings, SettingsError, load
 
-KEY = "k" * 32
+KEY = "0123456789abcdefghijklmnopqrstuv"
 BOT = "st-00000000-0000-5000-8000-000000000001"
 OTHER_BOT = "st-00000000-0000-5000-8000-000000000002"
 APP = "11111111-2222-3333-4444-555555555555"
@@ -247,17 +247,17 @@ class TestEnvironment:
 class TestSecrets:
     def test_env_reference(self, read: Reader) -> None:
         """env:NAME is replaced by that variable."""
-        settings = read(STORAGE.replace(KEY, "env:MY_KEY"), MY_KEY="m" * 40)
+        settings = read(STORAGE.replace(KEY, "env:MY_KEY"), MY_KEY=KEY * 2)
 
-        assert [key.get_secret_value() for key in settings.storage.encryption_key] == ["m" * 40]
+        assert [key.get_secret_value() for key in settings.storage.encryption_key] == [KEY * 2]
 
     def test_file_reference(self, read: Reader) -> None:
         """file:PATH is read relative to the settings file, without the line end."""
-        (read.path.parent / "key").write_text("f" * 40 + "\n", encoding="utf-8")
+        (read.path.parent / "key").write_text(KEY + "\n", encoding="utf-8")
 
         settings = read(STORAGE.replace(KEY, "file:key"))
 
-        assert settings.storage.encryption_key[0].get_secret_value() == "f" * 40
+        assert settings.storage.encryption_key[0].get_secret_value() == KEY
 
     def test_missing_variable(self, read: Reader) -> None:
         """A reference to an unset variable names key, file, variable and remedy."""
@@ -293,9 +293,9 @@ class TestSecrets:
 
     def test_key_rotation(self, read: Reader) -> None:
         """Several encryption keys keep their order: the first one encrypts."""
-        settings = read(STORAGE.replace(f'"{KEY}"', f'["{"n" * 32}", "{KEY}"]'))
+        settings = read(STORAGE.replace(f'"{KEY}"', f'["{KEY[::-1]}", "{KEY}"]'))
 
-        assert [key.get_secret_value() for key in settings.storage.encryption_key] == ["n" * 32, KEY]
+        assert [key.get_secret_value() for key in settings.storage.encryption_key] == [KEY[::-1], KEY]
 
     @pytest.mark.parametrize("key", ['"short"', "[]", f'["{KEY}", "short"]'])
     def test_weak_encryption_key(self, read: Reader, key: str) -> None:
@@ -413,7 +413,9 @@ class TestBots:
 
     def test_two_bots(self, read: Reader) -> None:
         """Bots with their own apps and clients stand side by side."""
-        other = bot(SLACK.replace("shh", "b"), id_=OTHER_BOT, clients=client(id_="cs-2"))
+        other = bot(
+            SLACK.replace("shh", "b"), id_=OTHER_BOT, clients=client('secret = "fedcba9876543210"\n', id_="cs-2")
+        )
 
         assert [b.id for b in read(STORAGE + bot(TEAMS, clients=client()) + other).bots] == [BOT, OTHER_BOT]
 
@@ -502,7 +504,7 @@ class TestClients:
             ('algorithm = "none"\nsecret = "0123456789abcdef"\n', "algorithm"),
             ('public_key = "not a key"\n', "public_key"),
             ('secret = "0123456789abcdef"\nenforce_jti = "true"\n', "enforce_jti"),
-            ('secrets = [{ value = "short" }]\n', "secret"),
+            ('secrets = [{ value = "short" }]\n', "secrets[0].value"),
             ('secrets = [{ value = "0123456789abcdef", until = 2030-01-01T00:00:00 }]\n', "secrets[0].until"),
         ],
     )
@@ -529,6 +531,23 @@ class TestClients:
 
         assert "is not a strong RSA key" in read.refused(STORAGE + bot(SLACK, clients=client(lines)))
 
+    def test_public_keys(self, read: Reader) -> None:
+        """S08: public keys rotate as secrets do, each until its own end."""
+        for name in ("old", "new"):
+            key = rsa.generate_private_key(65537, 2048).public_key()
+            pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+            (read.path.parent / f"{name}.pem").write_bytes(pem)
+        keys = '[{ value = "file:old.pem", until = 2030-01-01T00:00:00Z }, { value = "file:new.pem" }]'
+        lines = f'algorithm = "RS512"\npublic_keys = {keys}\n'
+        end = datetime(2030, 1, 1, tzinfo=UTC)
+
+        caller = read(STORAGE + bot(SLACK, clients=client(lines))).bots[0].clients[0]
+
+        assert len(caller.valid_public_keys(end - timedelta(seconds=1))) == 2
+        assert caller.valid_public_keys(end) == (pem.decode().strip(),)
+        assert list(caller.ended(end)) == [("public_keys[0]", end)]
+        assert list(caller.ended(end - timedelta(seconds=1))) == []
+
     def test_rotation(self, read: Reader) -> None:
         """A secret with an end opens the door until then, and no longer."""
         old = '{ value = "old-0123456789abcdef", until = 2030-01-01T00:00:00Z }'
@@ -538,3 +557,121 @@ class TestClients:
 
         assert len(caller.valid_secrets(end - timedelta(seconds=1))) == 2
         assert [s.get_secret_value() for s in caller.valid_secrets(end)] == ["new-0123456789abcdef"]
+
+
+class TestWeakSecrets:
+    @pytest.mark.parametrize(
+        "secret",
+        [
+            "changemechangeme",
+            "Change-Me-Change-Me!",
+            "your-256-bit-secret",
+            "a-string-secret-at-least-256-bits-long",
+            "super secret password 123456",
+            "this is a placeholder",
+            "env:PAYROLL_SECRET",
+            "${PAYROLL_SECRET}",
+            "<the shared secret of payroll>",
+            "xxxxxxxxxxxxxxxxxxxxxxxx",
+            "0000000000000000",
+            "abcabcabcabcabcabcabcabc",
+        ],
+    )
+    def test_caller(self, read: Reader, secret: str) -> None:
+        """S09: a client's secret that stands for one, or is quickly guessed, is refused by its key and never shown."""
+        (read.path.parent / "value").write_text(secret, encoding="utf-8")
+        for lines, key in (
+            ('secret = "file:value"\n', "secret"),
+            ('secrets = [{ value = "file:value" }]\n', "secrets[0].value"),
+        ):
+            message = read.refused(STORAGE + bot(SLACK, clients=client(lines)))
+
+            assert f"bots[0].clients[0].{key}: " in message
+            assert secret not in message.replace(str(read.path), "")
+
+    @pytest.mark.parametrize("key", ["k" * 40, "changeme" * 5, "an example: change this encryption key", "01" * 20])
+    def test_encryption_key(self, read: Reader, key: str) -> None:
+        """A key that seals tokens is no placeholder either."""
+        assert "storage.encryption_key: " in read.refused(STORAGE.replace(KEY, key))
+
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [
+            ("signing_secret", "your-signing-secret"),
+            ("signing_secret", "simulator-slack-signing-secret"),
+            ("client_secret", "CHANGEME"),
+            ("client_secret", "simulator-slack-client-secret"),
+            ("bot_token", "xoxb-your-token"),
+            ("bot_token", "xoxb-simulator-default-bot-token"),
+        ],
+    )
+    def test_slack(self, read: Reader, key: str, value: str) -> None:
+        """A platform's secret is no placeholder, and not the simulator's unless the platform is simulated."""
+        whole = {"signing_secret": "f0e1d2c3b4a5968778695a4b3c2d1e0f", "client_id": "1.2", "client_secret": "c7a8"}
+        lines = "".join(f'{name} = "{text}"\n' for name, text in {**whole, key: value}.items())
+        text = STORAGE + bot(f"[bots.slack]\n{lines}")
+        simulated = '[endpoints]\ndangerously_allow_http_endpoints = true\nslack_api = "http://127.0.0.1:1/api"\n'
+        elsewhere = simulated.replace("127.0.0.1", "slack.example.com")
+
+        assert f"bots[0].slack.{key}: " in read.refused(text)
+        assert f"bots[0].slack.{key}: " in read.refused(text + elsewhere)
+        assert read(text + simulated).endpoints.are_simulated
+
+    def test_teams(self, read: Reader) -> None:
+        """So is the password of a Teams app."""
+        text = STORAGE + bot(TEAMS.replace('"pw"', '"simulator-teams-secret"'))
+
+        assert "bots[0].msteams.app_password: is the simulator's" in read.refused(text)
+
+    def test_shared(self, read: Reader) -> None:
+        """Two clients never have one secret, and none has the key that seals."""
+        twin = '[[clients]]\nclient_id = "cs-2"\nsecrets = [{ value = "0123456789abcdef" }]\n'
+
+        message = read.refused(STORAGE + bot(SLACK, clients=client()) + twin)
+        sealing = read.refused(STORAGE + bot(SLACK, clients=client(f'secret = "{KEY}"\n')))
+
+        assert "clients[0].secrets[0].value: is another client's secret as well" in message
+        assert "bots[0].clients[0].secret: is storage.encryption_key as well" in sealing
+
+
+class TestDecryptionKeys:
+    def pem(self, bits: int = 2048) -> str:
+        key = rsa.generate_private_key(65537, bits)
+        return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+    def test_several(self, read: Reader) -> None:
+        """Keys for encrypted tokens stand in a list, are named k-…, come from files and are not shown."""
+        (read.path.parent / "one.pem").write_text(self.pem(), encoding="utf-8")
+        text = "".join(f'[[decryption_keys]]\nkid = "k-{n}"\nprivate_key = "file:one.pem"\n' for n in (1, 2))
+
+        found = read(STORAGE + text)
+
+        assert [key.kid for key in found.decryption_keys] == ["k-1", "k-2"]
+        assert "PRIVATE" not in repr(found)
+        assert "decryption_keys[1].kid: is used twice" in read.refused(STORAGE + text.replace("k-2", "k-1"))
+        assert "decryption_keys[0].kid: must be k-" in read.refused(STORAGE + text.replace('"k-1"', '"1"'))
+
+    def test_unusable(self, read: Reader) -> None:
+        """A short key, one of another family, a public key and no key are refused."""
+        curve = ec.generate_private_key(ec.SECP256R1())
+        others = [
+            self.pem(1024),
+            curve.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+            curve.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(),
+            "no key",
+        ]
+        for text in others:
+            (read.path.parent / "one.pem").write_text(text, encoding="utf-8")
+
+            message = read.refused(STORAGE + '[[decryption_keys]]\nkid = "k-1"\nprivate_key = "file:one.pem"\n')
+
+            assert "decryption_keys[0].private_key: is not a" in message
+
+
+class TestDangers:
+    def test_named(self, read: Reader) -> None:
+        """Every option called dangerous that is on can be named, and there is none by default."""
+        assert read(STORAGE).dangers() == ()
+        assert read(STORAGE + "[endpoints]\ndangerously_allow_http_endpoints = true\n").dangers() == (
+            "endpoints.dangerously_allow_http_endpoints",
+        )

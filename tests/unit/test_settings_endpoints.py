@@ -8,7 +8,7 @@ import pytest
 
 from settings import ResolvedEndpoints, SettingsError, load
 
-BASE = {"HERALD_STORAGE__URL": "sqlite:///h.db", "HERALD_STORAGE__ENCRYPTION_KEY": "k" * 32}
+BASE = {"HERALD_STORAGE__URL": "sqlite:///h.db", "HERALD_STORAGE__ENCRYPTION_KEY": "0123456789abcdefghijklmnopqrstuv"}
 
 
 def resolved(**keys: str) -> ResolvedEndpoints:

@@ -12,7 +12,8 @@ from settings import Settings
 from storage import privacy
 
 SECRETS: Final = frozenset(
-    {"app_password", "bot_token", "client_secret", "encryption_key", "secret", "signing_secret", "url", "value"}
+    {"app_password", "bot_token", "client_secret", "encryption_key", "private_key"}
+    | {"secret", "signing_secret", "url", "value"}
 )
 """The keys that hold a secret, whatever their table."""
 
@@ -40,7 +41,7 @@ def _in_clear(values: Any) -> Iterator[str]:
 
 
 def _is_secret(key: str, value: str) -> bool:
-    if value.startswith(("env:", "file:")):
+    if value.startswith(("env:", "file:", "-----BEGIN PUBLIC KEY")):
         return False
     return key != "url" or bool(urlsplit(value).password)
 

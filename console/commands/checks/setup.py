@@ -17,6 +17,9 @@ from storage.engine import Database
 from storage.migrate import head, revision
 
 GOOD_SECRET = 32  # RFC 8725, 3.5: a key as long as the hash
+DANGERS = {
+    "endpoints.dangerously_allow_http_endpoints": "set it to false unless the platforms are simulated",
+}
 PROXY_VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 
 
@@ -35,25 +38,35 @@ def callers(settings: Settings) -> Iterator[Finding]:
 
 
 def _client(subject: str, client: ApiClient) -> Iterator[Finding]:
+    now = datetime.now(UTC)
+    for key, until in client.ended(now):
+        yield warn(subject, f"{key} opens nothing since {until:%Y-%m-%d %H:%M %Z}, its `until`", "remove it")
     if client.algorithm.startswith("RS"):
-        yield ok(subject, f"verifies {client.algorithm} with its public key")
+        yield _count(subject, client, len(client.valid_public_keys(now)), "public key")
         return
-    secrets = client.valid_secrets(datetime.now(UTC))
-    if not secrets:
-        yield fail(subject, "every secret is past its `until`", "add a new secret")
-    elif any(len(secret.get_secret_value()) < GOOD_SECRET for secret in secrets):
+    secrets = client.valid_secrets(now)
+    if any(len(secret.get_secret_value()) < GOOD_SECRET for secret in secrets):
         yield warn(subject, f"a secret is shorter than {GOOD_SECRET} characters", "rotate to `openssl rand -hex 32`")
     else:
-        yield ok(subject, f"verifies {client.algorithm} with {len(secrets)} secret(s)")
+        yield _count(subject, client, len(secrets), "secret")
+
+
+def _count(subject: str, client: ApiClient, number: int, kind: str) -> Finding:
+    if number == 0:
+        return fail(subject, f"every {kind} is past its `until`", f"add a new {kind}")
+    return ok(subject, f"verifies {client.algorithm} with {number} {kind}(s)")
+
+
+def dangers(settings: Settings) -> Iterator[Finding]:
+    """Every option that is called dangerous and is on."""
+    for option in settings.dangers():
+        yield warn(option, "is on", DANGERS.get(option, "remove it unless you know that you need it"))
 
 
 def public_address(settings: Settings) -> Iterator[Finding]:
     """Whether the platforms can call back; sends work without, events do not."""
     url = settings.server.public_url
     parts = urlsplit(url)
-    if settings.endpoints.dangerously_allow_http_endpoints:
-        remedy = "set it to false unless the platforms are simulated"
-        yield warn("endpoints", "dangerously_allow_http_endpoints is on", remedy)
     if _is_private(parts.hostname or ""):
         yield warn("server.public_url", f"{url} is not reachable from the internet", "set the public https address")
     elif parts.scheme != "https":

@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, select, update
 
 from identity.resolver import KEPT_SECONDS
 from notify import housekeeping
 from notify.piecemeal import AT_ONCE
 from notify.requests import Requests
-from storage import directory, installations, misses, oauth_states, references, tables
+from storage import directory, installations, misses, references, tables
 from storage import requests as request_store
 from storage.directory import Person
 from storage.engine import Database
@@ -186,18 +186,6 @@ class TestDirectory:
         tidied = await tidy(seen)
 
         assert (3, [1, 1, 2]) == (tidied.people, await count(seen, "people", "emails", "conversation_references"))
-
-    async def test_states_of_installs(self, seen: Watched) -> None:
-        """Installs that were begun and left are forgotten when their time is over."""
-        async with seen.write() as tx:
-            await tx.execute(
-                insert(tables.oauth_states), [{"state": f"s{n}", "bot_id": BOT, "expires_at": LATER} for n in range(60)]
-            )
-            await oauth_states.issue(tx, state="young", bot_id=BOT, expires_at=LATER + 1)
-
-        await tidy(seen)
-
-        assert [1] == await count(seen, "oauth_states")
 
 
 async def _tenant(database: Database, tenant: str, seen_at: float = LATER) -> None:

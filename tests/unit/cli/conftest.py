@@ -27,7 +27,7 @@ public_url = "https://herald.example.com"
 trusted_proxies = ["127.0.0.1"]
 [storage]
 url = "sqlite:///herald.db"
-encryption_key = "{"k" * 32}"
+encryption_key = "0123456789abcdefghijklmnopqrstuv"
 [[bots]]
 id = "{BOT}"
 name = "People team"

@@ -114,6 +114,37 @@ class TestSetup:
 
         assert "warn People team, client cs-1: a secret is shorter" in shell.run("check", "--offline").stdout
 
+    def test_ended(self, shell: Shell) -> None:
+        """S08: a secret past its end is named, and is no fault while another opens; alone it is one."""
+        old = '{ value = "fedcba9876543210fedcba9876543210", until = 2020-01-01T00:00:00Z }'
+        shell.text += f"secrets = [{old}]\n"
+        both = shell.run("check", "--offline")
+        shell.text = shell.text.replace('secret = "0123456789abcdef0123456789abcdef"\n', "")
+        alone = shell.run("check", "--offline")
+
+        said = "warn People team, client cs-1: secrets[0] opens nothing since 2020-01-01 00:00 UTC, its `until`"
+        assert said in both.stdout
+        assert "ok   People team, client cs-1: verifies HS256 with 1 secret(s)" in both.stdout
+        assert both.exit_code == 0
+        assert said in alone.stdout
+        assert "fail People team, client cs-1: every secret is past its `until`" in alone.stdout
+        assert "fedcba" not in both.stdout + alone.stdout
+
+    def test_placeholder(self, shell: Shell) -> None:
+        """S09: a secret that is none fails by its key, and is not shown."""
+        shell.text = shell.text.replace("0123456789abcdef0123456789abcdef", "please change this secret")
+        result = shell.run("check", "--offline")
+
+        assert result.exit_code == 1
+        assert "bots[0].clients[0].secret → is a placeholder: write the secret itself" in result.stdout
+        assert "please change" not in result.stdout
+
+    def test_danger(self, shell: Shell) -> None:
+        """An option called dangerous that is on warns by its name."""
+        shell.text += "[endpoints]\ndangerously_allow_http_endpoints = true\n"
+
+        assert "warn endpoints.dangerously_allow_http_endpoints: is on" in shell.run("check", "--offline").stdout
+
     @pytest.mark.parametrize(
         ("url", "level"),
         [("http://localhost:8080", "warn"), ("https://10.0.0.1", "warn"), ("http://herald.example.com", "fail")],
@@ -152,7 +183,7 @@ class TestSetup:
     def test_secrets_elsewhere(self, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where the file only says where the secrets are, nobody needs to be kept from it."""
         shell.mode = 0o644
-        for name in ("teams-password", "slack-signing", "xoxb-1", "k" * 32, CLIENT_SECRET):
+        for name in ("teams-password", "slack-signing", "xoxb-1", "0123456789abcdefghijklmnopqrstuv", CLIENT_SECRET):
             variable = f"SECRET_{len(name)}"
             monkeypatch.setenv(variable, name)
             shell.text = shell.text.replace(f'"{name}"', f'"env:{variable}"')

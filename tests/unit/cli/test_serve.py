@@ -74,7 +74,8 @@ async def _start(tmp_path: Path) -> AsyncIterator[Start]:
     async def start(name: str = "quick", server: str = "port = 0") -> Process:
         program, config = tmp_path / f"{name}.py", tmp_path / "herald.toml"
         program.write_text(PROGRAM, encoding="utf-8")
-        text = SETTINGS.replace('public_url = "https://herald.example.com"', server)
+        here, proxies = 'public_url = "https://herald.example.com"\n', 'trusted_proxies = ["127.0.0.1"]\n'
+        text = SETTINGS.replace(proxies, "").replace(here, f"{proxies}{server}\n")
         config.write_text(text, encoding="utf-8")
         arguments = (
             sys.executable,
@@ -100,11 +101,13 @@ async def _start(tmp_path: Path) -> AsyncIterator[Start]:
 
 class TestServe:
     async def test_any_port(self, start: Start) -> None:
-        """With port 0 the address is told in an event, and the application knows it too."""
-        process = await start()
+        """With port 0 the address is told in an event, and the application knows it too; so is what is dangerous."""
+        process = await start(server="port = 0\n[endpoints]\ndangerously_allow_http_endpoints = true")
         event = await process.until("listening")
         async with aiohttp.ClientSession() as session, session.get(event["address"]) as response:
             assert await response.text() == event["address"] == event["public_url"]
+        dangers = [each["option"] for each in process.events if each["action"] == "dangerous_option"]
+        assert dangers == ["endpoints.dangerously_allow_http_endpoints"]
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     async def test_first_signal(self, start: Start, number: signal.Signals) -> None:

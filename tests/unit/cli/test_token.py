@@ -9,6 +9,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from notify.jwe import DecryptionKey, Opener
 from tests.unit.cli.conftest import CLIENT_SECRET
 
 if TYPE_CHECKING:
@@ -54,6 +55,21 @@ class TestToken:
         assert "give its key with --private-key" in shell.run("token", "--client", "cs-rs").stderr
         (shell.folder / "key.pem").write_text("no key")
         assert "does not fit RS256" in shell.run("token", "--client", "cs-rs", "--private-key", str(private)).stderr
+
+    async def test_encrypt(self, shell: Shell) -> None:
+        """With --encrypt the token is one that the first decryption key opens."""
+        key = rsa.generate_private_key(65537, 2048)
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        (shell.folder / "k.pem").write_bytes(pem)
+        without = shell.run("token", "--client", "cs-1", "--encrypt")
+        shell.text += '[[decryption_keys]]\nkid = "k-1"\nprivate_key = "file:k.pem"\n'
+
+        token = shell.run("token", "--client", "cs-1", "--encrypt").stdout.strip()
+
+        inside = await Opener([DecryptionKey("k-1", pem.decode())]).open(token)
+        assert jwt.decode(inside or "", CLIENT_SECRET, algorithms=["HS256"])["appId"] == "cs-1"
+        assert without.exit_code == 4
+        assert "no [[decryption_keys]]" in without.stderr
 
     def test_unknown_client(self, shell: Shell) -> None:
         """An unknown client is refused with those that exist."""
