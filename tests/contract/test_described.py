@@ -122,9 +122,9 @@ async def test_a_slip_is_seen(face: Face) -> None:
     answer = await face.send()
     path = f"/api/public/bot/{BOT}/notify"
 
-    def found(status: int = 200, **changes: Any) -> list[str]:
+    def found(code: int = 200, **changes: Any) -> list[str]:
         body = {name: value for name, value in {**answer.json, **changes}.items() if value is not None}
-        return problems("POST", path, status, answer.headers, body)
+        return problems("POST", path, code, answer.headers, body)
 
     assert [] == found()
     assert all((found(more=1), found(store=None), found(status="DONE"), found(lMod="today"), found(404)))
