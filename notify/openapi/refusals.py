@@ -67,7 +67,7 @@ def _table(body_bytes: int) -> Mapping[str, tuple[str, Sequence[CallRefused]]]:
         ),
         "InvalidQuery": ("The query names what the call does not know.", [errors.invalid_arguments([_UNKNOWN_NAME])]),
         "BodyTooLarge": (
-            f"The body is larger than {body_bytes} bytes, compressed or not.",
+            f"The body is larger than the call takes, compressed or not; a send call takes {body_bytes} bytes.",
             [errors.body_too_large(body_bytes)],
         ),
         "WrongContentType": ("The body is declared as something else than JSON.", [errors.wrong_content_type()]),

@@ -221,7 +221,7 @@ class TestBodies:
         assert [7, 7] == [
             found["schemas"][name]["properties"]["identities"]["maxItems"] for name in ("SendV1", "SendV2")
         ]
-        assert "1234 bytes" in found["responses"]["BodyTooLarge"]["description"]
+        assert "takes 1234 bytes" in found["responses"]["BodyTooLarge"]["description"]
 
 
 class TestDocument:
