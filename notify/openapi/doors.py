@@ -130,11 +130,8 @@ def _metrics() -> Json:
 
 def _description() -> Json:
     content = {"application/json": {"schema": open_object("An OpenAPI document.")}}
-    etag = {"ETag": {"required": True, "schema": text()}}
-    same = {"description": "It is the one of If-None-Match.", "headers": etag}
-    responses = {"200": {**_answer("This document.", content), "headers": etag}, "304": same, **_problems(500)}
-    known = {"name": "If-None-Match", "in": "header", "schema": text()}
-    return _operation("description", MACHINES, "This description of all routes.", [known], responses)
+    responses = {"200": _answer("This document.", content, NO_STORE), **_problems(500)}
+    return _operation("description", MACHINES, "This description of all routes.", [], responses)
 
 
 def _operation(

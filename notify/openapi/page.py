@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from aiohttp import ETag, hdrs, web
+from aiohttp import hdrs, web
 
-from notify.errors import as_bytes
+from notify.errors import as_bytes, literal_answer
 from notify.openapi.document import Server, document
 
 PATH: Final = "/openapi.json"
@@ -24,13 +23,8 @@ def served(router: web.UrlDispatcher) -> Iterator[tuple[str, str]]:
 def description_routes(server: Server, routes: Iterable[tuple[str, str]]) -> list[web.RouteDef]:
     """The route, for a server with these other routes. Raises Undescribed."""
     written = as_bytes(document(server, [*routes, (hdrs.METH_GET, PATH)]))
-    etag = hashlib.sha256(written).hexdigest()[:16]
 
-    async def show(request: web.Request) -> web.Response:
-        known = any(each.value in (etag, "*") for each in request.if_none_match or ())
-        answer = web.Response(status=304) if known else web.Response(body=written, content_type="application/json")
-        answer.etag = ETag(etag)
-        answer.headers[hdrs.CACHE_CONTROL] = "no-cache"  # ask again, and be told that it is the same
-        return answer
+    async def show(_request: web.Request) -> web.Response:
+        return literal_answer(written)
 
     return [web.get(PATH, show)]
