@@ -56,6 +56,8 @@ from notify.housekeeping import keep_house
 from notify.jwe import DecryptionKey, Opener
 from notify.lookups import LookUpChore, LookUps
 from notify.metrics import Metrics
+from notify.openapi.document import Server
+from notify.openapi.page import description_routes, served
 from notify.prospects import Prospects, Side
 from notify.quota import Quota
 from notify.renderer import Renderer
@@ -125,6 +127,8 @@ async def build_app(settings: Settings) -> web.Application:
     app.add_routes(_platform_routes(settings, database, platforms, runner))
     app.add_routes(health.health_routes(_checks(database, audit)))
     app.add_routes(metrics.routes())
+    about = Server(settings.server.public_url, settings.limits.identities, settings.limits.body_bytes)
+    app.add_routes(description_routes(about, served(app.router)))
     app.cleanup_ctx.extend([_close_session, _close_database, _close_scripts])
     days, key = settings.retention.days, keys.ids
     app.cleanup_ctx.append(_task(lambda: keep_house(database, days=days, key=key, clock=CLOCKS.wall)))

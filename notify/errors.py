@@ -181,10 +181,14 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
         return _answer(request, 500, {})
 
 
-def kore_answer(refused: CallRefused) -> web.Response:
+def kore_body(refused: CallRefused) -> dict[str, list[dict[str, str | int]]]:
     """`{"errors":[{"msg":…,"code":…}]}`: `msg` and numbers only."""
-    entries = [{"msg": message, "code": refused.code} for message in refused.messages]
-    answer = json_answer({"errors": entries}, status=refused.status, headers=refused.headers)
+    return {"errors": [{"msg": message, "code": refused.code} for message in refused.messages]}
+
+
+def kore_answer(refused: CallRefused) -> web.Response:
+    """A refusal on its way to the caller."""
+    answer = json_answer(kore_body(refused), status=refused.status, headers=refused.headers)
     if refused.close:
         answer.force_close()
     return answer

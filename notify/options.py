@@ -18,7 +18,7 @@ VALUES: Final[Mapping[str, tuple[str, ...]]] = {
     "format": ("plain", MARKUP),
 }
 
-_TENANT: Final[Mapping[ChannelName, tuple[re.Pattern[str], str]]] = {
+TENANT: Final[Mapping[ChannelName, tuple[re.Pattern[str], str]]] = {
     ChannelName.MSTEAMS: (
         re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"),
         "must be the id of a Teams tenant, a GUID",
@@ -54,7 +54,7 @@ def pinned(channel: ChannelName, options: Mapping[str, Any]) -> Iterator[Problem
 
 def tenant(channel: ChannelName, value: object) -> Iterator[Problem]:
     """What is wrong with the name of a tenant or workspace."""
-    shape, sentence = _TENANT[channel]
+    shape, sentence = TENANT[channel]
     if isinstance(value, str) and shape.fullmatch(value):
         return
     if channel is ChannelName.SLACK and isinstance(value, str) and _SLACK_ORG.fullmatch(value):

@@ -28,6 +28,7 @@ from notify.quota import Quota
 from notify.records import IdempotencyKey, RequestRecord, RequestStatus, Submission, Submitter
 from notify.strangers import Strangers
 from notify.wire import Call
+from tests.harness.described import API, problems
 
 BOT = BotId("st-00000000-0000-5000-8000-000000000001")
 SLACK_ONLY = BotId("st-00000000-0000-5000-8000-000000000002")
@@ -168,12 +169,14 @@ class Face:
     auth: str = field(default_factory=token)
 
     async def call(self, method: str, path: str, **options: Any) -> Answer:
+        """Any call; its answer is as the description says."""
         async with self.http.request(method, f"{self.url}{path}", **options) as answer:
             raw = await answer.read()
             is_json = "json" in answer.headers.get("Content-Type", "")
-            return Answer(
-                answer.status, dict(answer.headers), raw, await answer.json(content_type=None) if is_json else None
-            )
+            body = await answer.json(content_type=None) if is_json else None
+        if path.startswith(API):
+            assert problems(method, path, answer.status, answer.headers, body) == []
+        return Answer(answer.status, dict(answer.headers), raw, body)
 
     async def send(
         self,

@@ -33,6 +33,7 @@ from simulator.slack.apps import (
 from simulator.teams.apps import DEFAULT_APP_ID, DEFAULT_MULTI_TENANT_APP_ID, DEFAULT_PASSWORD
 from simulator.teams.people import tenant_id
 from storage import tables
+from tests.harness.described import problems, wrong
 from tests.harness.platforms import CHANNELS, MSTEAMS, PATIENCE, SLACK, Platforms
 
 Json = dict[str, Any]
@@ -44,6 +45,7 @@ ENCRYPTION_KEY: Final = "an encryption key of the tests, long enough to be one"
 MULTI_TENANT: Final[Json] = {"app_id": DEFAULT_MULTI_TENANT_APP_ID, "app_type": "MultiTenant"}
 CATALOG_APP_ID: Final = DEFAULT_APP_ID.replace("a990", "ca7a")  # as the simulator's catalogue lists it
 FINAL: Final = ("SUCCESS", "FAILURE", "PARTIAL_SUCCESS")
+JUDGED: Final = 5  # entries of a record that are held against the description
 STOP_SECONDS: Final = 30.0
 AT_ONCE: Final[Json] = {
     "teams_requests_per_second": 5000.0,
@@ -183,7 +185,13 @@ class Herald:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         path = f"{self.url}/api/public/bot/{self.bot}/{route}"
         async with self.http.post(path, data=raw, headers=given) as answer:
-            return answer.status, await answer.json()
+            found: Json = await answer.json()
+            self._as_described(answer, found)
+            return answer.status, found
+
+    def _as_described(self, answer: aiohttp.ClientResponse, body: Json) -> None:
+        few = {**body, "statusLogs": body["statusLogs"][:JUDGED]} if "statusLogs" in body else body
+        assert problems("POST", answer.url.path, answer.status, answer.headers, few) == []
 
     async def accept(self, body: Json | bytes, route: str = "notify") -> str:
         """The send call of a valid body: the request's id."""
@@ -216,7 +224,10 @@ class Herald:
 
     async def final(self, request: str, seconds: float = PATIENCE) -> Json:
         """The record, as soon as every delivery is final."""
-        return await self.until(request, lambda record: record["status"] in FINAL, seconds)
+        record = await self.until(request, lambda record: record["status"] in FINAL, seconds)
+        few = {**record, "statusLogs": record["statusLogs"][:JUDGED]}
+        assert wrong("components/schemas/Status", few) == []
+        return record
 
     async def paused(self, request: str, reason: str, seconds: float = PATIENCE) -> Json:
         """The record, as soon as it shows a lane paused for this reason."""
