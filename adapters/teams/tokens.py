@@ -140,10 +140,14 @@ def certificate_grants(authority: str, client_id: str, certificate: Certificate,
     def acquire() -> Mapping[str, Any]:
         import msal  # noqa: PLC0415  # slow to import and needed by few
 
+        from adapters.teams.blocking import BoundedSession  # noqa: PLC0415
+
         if not apps:
             credential = {"private_key": certificate.private_key, "thumbprint": certificate.thumbprint.replace(":", "")}
             apps.append(
-                msal.ConfidentialClientApplication(client_id, authority=authority, client_credential=credential)
+                msal.ConfidentialClientApplication(
+                    client_id, authority=authority, client_credential=credential, http_client=BoundedSession()
+                )
             )
         found: Mapping[str, Any] = apps[0].acquire_token_for_client(scopes=[f"{audience}/.default"])
         return found
@@ -157,11 +161,12 @@ def managed_identity_grants(client_id: str, audience: str) -> Grants:
 
     def acquire() -> Mapping[str, Any]:
         import msal  # noqa: PLC0415  # slow to import and needed by few
-        import requests  # noqa: PLC0415
+
+        from adapters.teams.blocking import BoundedSession  # noqa: PLC0415
 
         if not clients:
             identity = msal.UserAssignedManagedIdentity(client_id=client_id)
-            clients.append(msal.ManagedIdentityClient(identity, http_client=requests.Session()))
+            clients.append(msal.ManagedIdentityClient(identity, http_client=BoundedSession()))
         found: Mapping[str, Any] = clients[0].acquire_token_for_client(resource=audience)
         return found
 

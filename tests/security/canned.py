@@ -45,12 +45,14 @@ class Canned:
 
     replies: Sequence[Reply] = ()
     asked: list[str] = field(default_factory=list)
+    options: list[Mapping[str, Any]] = field(default_factory=list)
     closed: bool = False
 
     @asynccontextmanager
-    async def request(self, _method: str, url: object, **_: Any) -> AsyncIterator[_Response]:
+    async def request(self, _method: str, url: object, **options: Any) -> AsyncIterator[_Response]:
         reply = self.replies[min(len(self.asked), len(self.replies) - 1)]
         self.asked.append(str(url))
+        self.options.append(options)
         yield _Response(reply.status, CIMultiDict(reply.headers), _Body(reply.body))
 
     def as_session(self) -> ClientSession:

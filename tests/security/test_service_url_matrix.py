@@ -1,6 +1,6 @@
 """S02: one list of hostile service URLs, tried when an activity names them and again when they stand in the database.
 
-Every name of the world leads to one listener here, whatever the port, so "the token goes nowhere" is seen and not assumed.
+Every name leads to one listener here, whatever the port, so "the token goes nowhere" is seen and not assumed.
 """
 
 from __future__ import annotations
