@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench.doors import measure_doors
 from bench.end_to_end import measure_slack, measure_teams
 from bench.load import measure_accept, measure_backlog, measure_lateness
 from bench.measure import Row, markdown, plain
@@ -42,6 +43,7 @@ MEASUREMENTS: Mapping[str, Measurement] = {
     "mirror": measure_mirror,
     "told": measure_told,
     "scripts": measure_scripts,
+    "doors": measure_doors,
 }
 
 

@@ -50,7 +50,8 @@ logger = logging.getLogger(__name__)
 # into every logger it makes.
 _bolt_logger = logging.getLogger(f"{__name__}.bolt")
 _bolt_logger.setLevel(logging.WARNING)
-logging.getLogger("slack_bolt.AsyncRequestVerification").setLevel(logging.WARNING)
+for _package in ("slack_bolt", "slack_sdk"):  # for the loggers that they name after a module
+    logging.getLogger(_package).setLevel(logging.WARNING)
 
 _ANY = re.compile("")
 

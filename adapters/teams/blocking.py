@@ -21,6 +21,6 @@ class BoundedSession(requests.Session):
         super().__init__()
         self.trust_env = False
 
-    def request(self, method: str | bytes, url: str | bytes, *args: Any, **options: Any) -> requests.Response:
+    def request(self, method: str, url: str | bytes, *args: Any, **options: Any) -> requests.Response:
         """One call, whatever msal asks for beside it."""
         return super().request(method, url, *args, **{**options, "timeout": SECONDS, "allow_redirects": False})

@@ -279,8 +279,12 @@ class TestCheck:
 
     async def test_redirects(self, world: World, session: ClientSession) -> None:
         """P17: the command that tries the credentials follows no redirect either."""
-        places = {"bot_openid": f"{world.url}/openid", "slack_api": f"{world.url}/api/", "entra_login": world.url}
-        endpoints = replace(Endpoints().resolved(), **places)
+        endpoints = replace(
+            Endpoints().resolved(),
+            bot_openid=f"{world.url}/openid",
+            slack_api=f"{world.url}/api/",
+            entra_login=world.url,
+        )
         slack_app = SlackSettings.model_validate({"signing_secret": "x" * 32, "bot_token": "xoxb-secret-1"})
         credentials = {"app_id": kit.APP_ID, "tenant_id": TENANT, "app_password": "teams-secret"}
         teams_app = TeamsSettings.model_validate(credentials)
