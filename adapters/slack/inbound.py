@@ -46,12 +46,9 @@ from storage.vault import WrongKey
 
 logger = logging.getLogger(__name__)
 
-# Bolt logs a badly signed request with its body at INFO and slack_sdk whole requests at DEBUG; Bolt copies this level
-# into every logger it makes.
+# Bolt logs a badly signed request with its body at INFO; it copies this level into every logger it makes for our app.
 _bolt_logger = logging.getLogger(f"{__name__}.bolt")
 _bolt_logger.setLevel(logging.WARNING)
-for _package in ("slack_bolt", "slack_sdk"):  # for the loggers that they name after a module
-    logging.getLogger(_package).setLevel(logging.WARNING)
 
 _ANY = re.compile("")
 
