@@ -814,12 +814,15 @@ def _parse(path: Path) -> dict[str, Any]:
         message = f"is not valid TOML: {error}"
     except UnicodeDecodeError:
         message = "is not UTF-8 text: save it as UTF-8"
+    except RecursionError:
+        message = "is nested too deeply: no setting is"
     except OSError as error:
         message = f"cannot be read ({error.strerror}): create it from herald.example.toml or name another with --config"
     raise SettingsError((Problem("", str(path), message),))
 
 
 _Loc = tuple[str | int, ...]
+_INDEX: Final = re.compile(r"[0-9]{1,4}")
 
 
 def _location(name: str) -> _Loc | None:
@@ -827,7 +830,7 @@ def _location(name: str) -> _Loc | None:
     rest = name.removeprefix(PREFIX)
     if rest == name:
         return None
-    parts = tuple(int(part) if part.isdecimal() else part for part in rest.lower().split("__"))
+    parts = tuple(int(part) if _INDEX.fullmatch(part) else part for part in rest.lower().split("__"))
     return parts if len(parts) > 1 or parts[0] in Settings.model_fields else None
 
 
@@ -861,7 +864,7 @@ def _from_text(text: str, loc: _Loc) -> object:
     if text.lstrip().startswith(("[", "{")) and (kind is tuple or (isinstance(kind, type) and issubclass(kind, Table))):
         try:
             return json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return text
     return text
 

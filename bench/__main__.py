@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.bad_tokens import measure_bad_tokens
+from bench.doors import measure_doors
 from bench.end_to_end import measure_slack, measure_teams
 from bench.load import measure_accept, measure_backlog, measure_lateness
 from bench.measure import Row, markdown, plain
@@ -44,6 +45,7 @@ MEASUREMENTS: Mapping[str, Measurement] = {
     "told": measure_told,
     "scripts": measure_scripts,
     "bad_tokens": measure_bad_tokens,
+    "doors": measure_doors,
 }
 
 

@@ -190,7 +190,8 @@ class GraphPeople:
             return self._denied(bot, tenant, [question])
         if status == 400:
             return divided(question)
-        return retried([question], replace(UNREACHABLE, code=f"http_{status}"), UNREACHABLE_WAIT)
+        code = f"http_{status}" if isinstance(status, int) else "unreadable_part"
+        return retried([question], replace(UNREACHABLE, code=code), UNREACHABLE_WAIT)
 
     def _throttled(self, batch: Sequence[Question], gate: Gate, pause: float | None) -> Result:
         """Hold the lane's Graph bucket and ask the same again; the gate makes them wait."""

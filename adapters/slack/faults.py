@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from adapters.base import Fault, FaultClass, Repair
+from adapters.ids import words
 
 MAX_CODE = 100
 MAX_DETAIL = 300
@@ -233,7 +234,7 @@ _SHARING_BLOCKED = re.compile(r"slack_connect_\w+_sharing_blocked")
 
 def classify(status: int, body: Mapping[str, Any] | None) -> Fault:
     """The fault of an answer that is not a success; `body` is None when it was no JSON object."""
-    code = "" if body is None else _text(body.get("error"), MAX_CODE)
+    code = "" if body is None else words(body.get("error"), MAX_CODE)
     row = FAULTS.get(code)
     if row is MISSING_SCOPE and body is not None:
         return _missing_scope(body)
@@ -270,7 +271,7 @@ def of_a_read(fault: Fault) -> Fault:
 
 
 def _missing_scope(body: Mapping[str, Any]) -> Fault:
-    needed, provided = _text(body.get("needed"), MAX_CODE), _text(body.get("provided"), MAX_DETAIL)
+    needed, provided = words(body.get("needed"), MAX_CODE), words(body.get("provided"), MAX_DETAIL)
     fault = MISSING_SCOPE.fault("missing_scope", f"needed: {needed}; granted: {provided}")
     return replace(fault, remedy=f"Add the scope {needed} to the app and install it again.") if needed else fault
 
@@ -283,8 +284,4 @@ def _detail(body: Mapping[str, Any] | None) -> str:
         messages = body.get("errors")
     if not isinstance(messages, list):
         return ""
-    return "; ".join(each for each in messages if isinstance(each, str))[:MAX_DETAIL]
-
-
-def _text(value: object, most: int) -> str:
-    return value[:most] if isinstance(value, str) else ""
+    return words("; ".join(each for each in messages if isinstance(each, str)), MAX_DETAIL)

@@ -47,11 +47,9 @@ from storage.vault import WrongKey
 
 logger = logging.getLogger(__name__)
 
-# Bolt logs a badly signed request with its body at INFO and slack_sdk whole requests at DEBUG; Bolt copies this level
-# into every logger it makes.
+# Bolt logs a badly signed request with its body at INFO; it copies this level into every logger it makes for our app.
 _bolt_logger = logging.getLogger(f"{__name__}.bolt")
 _bolt_logger.setLevel(logging.WARNING)
-logging.getLogger("slack_bolt.AsyncRequestVerification").setLevel(logging.WARNING)
 
 _ANY = re.compile("")
 

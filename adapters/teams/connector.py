@@ -66,7 +66,7 @@ async def result_of(call_of_client: Awaitable[Any]) -> Any:
         if isinstance(error.__cause__, CallFailed):
             raise error.__cause__ from None
         raise NoAnswer(error) from error
-    except (DeserializationError, UnicodeDecodeError) as error:
+    except (DeserializationError, UnicodeDecodeError, RecursionError) as error:
         raise Answered(Answer(200, {}, b"", whole=False)) from error
 
 
@@ -204,7 +204,7 @@ class TolerantDeserializer(RawDeserializer):  # type: ignore[misc]  # msrest has
         """Deserialise; what an error's body does not yield is None."""
         try:
             super().on_response(request, response, **kwargs)
-        except (DeserializationError, UnicodeDecodeError):
+        except (DeserializationError, UnicodeDecodeError, RecursionError):
             if response.http_response.status_code < 400:
                 raise
             response.context[self.CONTEXT_NAME] = None

@@ -22,6 +22,7 @@ import orjson
 
 from adapters.base import Fault, FaultClass, NotSent, Refused, Repair, Uncertain
 from adapters.http import Answer, parse_retry_after
+from adapters.ids import words
 
 MAX_DETAIL: Final = 500
 MAX_CODE: Final = 100
@@ -220,7 +221,7 @@ def _json_object(body: bytes) -> dict[str, Any] | None:
 def _text(value: object) -> str | None:
     if isinstance(value, bool):
         return None
-    return str(value) if isinstance(value, str | int) and str(value) else None
+    return words(str(value)) or None if isinstance(value, str | int) else None
 
 
 def _one_line(text: str) -> str:

@@ -15,6 +15,7 @@ import orjson
 
 from adapters.base import Fault, FaultClass
 from adapters.http import Answer
+from adapters.ids import words
 from adapters.teams import faults
 
 SELF_INSTALL: Final = "TeamsAppInstallation.ReadWriteSelfForUser.All"
@@ -124,4 +125,4 @@ def _read(body: bytes) -> tuple[str, str]:
 
 
 def _text(value: Any, most: int) -> str:  # any JSON
-    return " ".join(value[: 2 * most].split())[:most] if isinstance(value, str) else ""
+    return " ".join(words(value, 2 * most).split())[:most]

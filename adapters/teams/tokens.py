@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ import orjson
 
 from adapters.base import Fault
 from adapters.http import CallFailed, call
+from adapters.ids import words
 from adapters.teams.config import Certificate, TeamsApp
 from adapters.teams.faults import MAX_CODE, TOKEN_UNAVAILABLE
 
@@ -29,14 +31,16 @@ RENEW_BEFORE: Final = 300.0
 USABLE_UNTIL: Final = 30.0  # seconds before its end a token is no longer sent
 RENEW_PAUSE: Final = 20.0  # between background attempts
 DEADLINE: Final = 10.0
+_TOKEN: Final = re.compile(r"[!-~]{1,65536}")  # what may stand in a header
 
 
 class TokenUnavailable(Exception):
     """Entra gave no token; `fault` belongs to the lane, never to a person."""
 
     def __init__(self, code: str, detail: str = "") -> None:
+        code = words(code, MAX_CODE)
         super().__init__(code)
-        self.fault: Fault = replace(TOKEN_UNAVAILABLE, code=code[:MAX_CODE], detail=detail[:200])
+        self.fault: Fault = replace(TOKEN_UNAVAILABLE, code=code, detail=words(detail, 200))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +140,14 @@ def certificate_grants(authority: str, client_id: str, certificate: Certificate,
     def acquire() -> Mapping[str, Any]:
         import msal  # noqa: PLC0415  # slow to import and needed by few
 
+        from adapters.teams.blocking import BoundedSession  # noqa: PLC0415
+
         if not apps:
             credential = {"private_key": certificate.private_key, "thumbprint": certificate.thumbprint.replace(":", "")}
             apps.append(
-                msal.ConfidentialClientApplication(client_id, authority=authority, client_credential=credential)
+                msal.ConfidentialClientApplication(
+                    client_id, authority=authority, client_credential=credential, http_client=BoundedSession()
+                )
             )
         found: Mapping[str, Any] = apps[0].acquire_token_for_client(scopes=[f"{audience}/.default"])
         return found
@@ -153,11 +161,12 @@ def managed_identity_grants(client_id: str, audience: str) -> Grants:
 
     def acquire() -> Mapping[str, Any]:
         import msal  # noqa: PLC0415  # slow to import and needed by few
-        import requests  # noqa: PLC0415
+
+        from adapters.teams.blocking import BoundedSession  # noqa: PLC0415
 
         if not clients:
             identity = msal.UserAssignedManagedIdentity(client_id=client_id)
-            clients.append(msal.ManagedIdentityClient(identity, http_client=requests.Session()))
+            clients.append(msal.ManagedIdentityClient(identity, http_client=BoundedSession()))
         found: Mapping[str, Any] = clients[0].acquire_token_for_client(resource=audience)
         return found
 
@@ -189,7 +198,7 @@ def grants_for(app: TeamsApp, tenant: str, audience: str, *, login: str, session
 
 def _read_grant(status: int, found: Mapping[str, Any]) -> Grant:
     token, life = found.get("access_token"), found.get("expires_in")
-    if status != 200 or not isinstance(token, str) or not token.isascii() or not token.isprintable() or " " in token:
+    if status != 200 or not isinstance(token, str) or not _TOKEN.fullmatch(token):
         code = found.get("error")
         # the description names the app and a correlation id, never the secret (AADSTS7000215: "Invalid client secret")
         detail = str(found.get("error_description", "")).splitlines()[:1]

@@ -61,6 +61,8 @@ def _object(text: str) -> Iterator[Found]:
         pairs: Pairs = json.loads(text, object_pairs_hook=Pairs)
     except ValueError as error:
         raise UnreadableError(f"is not JSON: {error}") from error
+    except RecursionError:
+        raise UnreadableError("is nested too deeply: it holds an object of texts for each identity") from None
     for place, (identity, its) in enumerate(pairs, start=1):
         if not isinstance(its, Pairs):
             raise UnreadableError(f"must hold an object of texts for {identity}")

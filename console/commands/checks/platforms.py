@@ -44,7 +44,7 @@ async def openid_metadata(session: aiohttp.ClientSession, endpoints: ResolvedEnd
     """Without these keys no inbound Teams event can be verified."""
     subject, host = "Teams signing keys", urlsplit(endpoints.bot_openid).hostname
     try:
-        async with session.get(endpoints.bot_openid) as response:
+        async with session.get(endpoints.bot_openid, allow_redirects=False) as response:
             body = _json(await response.read())
     except (aiohttp.ClientError, TimeoutError) as error:
         return [_unreachable(subject, endpoints.bot_openid, error)]
@@ -101,7 +101,7 @@ class TeamsProbe:
             "scope": f"{audience}/.default",
         }
         try:
-            async with self.session.post(url, data=form) as response:
+            async with self.session.post(url, data=form, allow_redirects=False) as response:
                 body = _json(await response.read())
         except (aiohttp.ClientError, TimeoutError) as error:
             return "", _unreachable(subject, url, error)
@@ -160,7 +160,7 @@ class SlackProbe:
         headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
         url = f"{self.endpoints.slack_api}{method}"
         try:
-            async with self.session.post(url, headers=headers) as response:
+            async with self.session.post(url, headers=headers, allow_redirects=False) as response:
                 body, scopes = _json(await response.read()), response.headers.get("x-oauth-scopes", "")
         except (aiohttp.ClientError, TimeoutError) as error:
             return [_unreachable(subject, url, error)]
