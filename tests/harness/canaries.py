@@ -31,7 +31,7 @@ SHORTEST: Final = 8
 
 _NAMES = f"(?:{'|'.join(people.FIRST_NAMES)}) (?:{'|'.join(people.LAST_NAMES)})"
 LOOKS: Final[Mapping[str, re.Pattern[str]]] = {
-    TOKEN: re.compile(r"eyJ[\w-]{8,}|xox[a-z]-[\w-]{4,}|[Bb]earer [\w.~+/-]{8,}"),
+    TOKEN: re.compile(r"eyJ[\w-]{5,}\.[\w-]{2,}|xox[a-z]-[\w-]{4,}|[Bb]earer [\w.~+/-]{8,}"),
     EMAIL: re.compile(r"[\w.+-]+@(?!unq\.|thread\.)[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}", re.IGNORECASE),
     NAME: re.compile(rf"\b{_NAMES}\b"),
 }
@@ -49,6 +49,7 @@ MEANT: Final[Mapping[str, frozenset[str]]] = {
             "deliveries.identity",
             "deliveries.parameters",
             "deliveries.payload",
+            "deliveries.notes",
             "requests.payload",
             "emails.email",
             "misses.email",
@@ -63,10 +64,13 @@ MEANT: Final[Mapping[str, frozenset[str]]] = {
             "deliveries.parameters",
             "deliveries.notes",
             "deliveries.detail",
+            "deliveries.remedy",  # where a script failed, in its own words
             "responses.detail",
         }
     ),
-    NAME: frozenset({"people.name", "requests.payload", "deliveries.payload", "deliveries.parameters"}),
+    NAME: frozenset(
+        {"people.name", "requests.payload", "deliveries.payload", "deliveries.parameters", "deliveries.notes"}
+    ),
 }
 """The columns that are there for a kind; whatever else is a canary stands in none."""
 
@@ -181,8 +185,9 @@ def settings(values: Any) -> None:
 def said(body: Any) -> None:
     """What somebody says in this body: its sentences, wherever a body has place for them."""
     if _watches and isinstance(body, Mapping):
-        spoken = (body[name] for name in _SAYING_KEYS if name in body)
-        note(TEXT, *(value for part in spoken for _, value in _leaves(part) if " " in value.strip()))
+        spoken = (body[name] if name == "identities" else {name: body[name]} for name in _SAYING_KEYS if name in body)
+        leaves = (leaf for part in spoken for leaf in _leaves(part))
+        note(TEXT, *(value for key, value in leaves if " " in value.strip() and key not in ("", "id")))
 
 
 def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
