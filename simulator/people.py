@@ -7,20 +7,20 @@ from typing import Literal
 
 UserType = Literal["member", "guest", "bot"]
 
-_FIRST_NAMES = (
+_FIRST_WORDS = (
     "Ada Alan Amara Anita Barbara Carol Chen Claude Dana Dennis Edsger Elena Emmy Erik Fatima Frances Grace Hana "
     "Hedy Ines Ivan Jean John Joan Kaito Karen Katherine Ken Lena Leslie Lin Linus Mae Maria Margaret Mary Miguel "
     "Nadia Niklaus Noor Olga Omar Priya Radia Rafael Robin Rosa Ruth Sofia Sophie Tara Tim Tomas Uma Vera Wei Yuki Zoe"
 )
-_LAST_NAMES = (
+_LAST_WORDS = (
     "Allen Babbage Backus Bartik Boole Borg Brooks Cerf Church Clarke Codd Curry Dijkstra Easley Engelbart Estrin "
     "Feinler Floyd Goldberg Gosling Hamilton Hejlsberg Hoare Holberton Hopper Iverson Jackson Johnson Kahn Kay Keller "
     "Kernighan Knuth Lamarr Lamport Liskov Lovelace McCarthy Meitner Moore Naur Noether Perlman Perlis Pike Ritchie "
     "Sammet Shannon Shaw Sutherland Tarjan Thompson Torvalds Turing Vaughan Wilkes Wing Wirth Yao Zuse"
 )
 
-_FIRST = _FIRST_NAMES.split()
-_LAST = _LAST_NAMES.split()
+FIRST_NAMES = _FIRST_WORDS.split()
+LAST_NAMES = _LAST_WORDS.split()
 
 GUEST_DOMAIN = "partner.example"
 
@@ -69,8 +69,8 @@ def generate(seed: int, count: int, domain: str, shares: Shares | None = None) -
 
 
 def _person(index: int, first_roll: float, last_roll: float, domain: str, shares: Shares) -> Person:
-    first = _FIRST[int(first_roll * len(_FIRST))]
-    last = _LAST[int(last_roll * len(_LAST))]
+    first = FIRST_NAMES[int(first_roll * len(FIRST_NAMES))]
+    last = LAST_NAMES[int(last_roll * len(LAST_NAMES))]
     local = f"{first}.{last}.{index}".lower()
     user_type = _user_type(index, shares)
     guest = user_type == "guest"

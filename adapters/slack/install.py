@@ -45,6 +45,7 @@ logger = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _TEAM = re.compile(r"[A-Z0-9]{1,64}")
+_CODE = re.compile(r"[a-z0-9_]{1,64}")
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 _COOKIE = "slack-app-oauth-state"
 _REASONS = {
@@ -136,8 +137,9 @@ class SlackInstall:
         return _page(200, "The app is installed", f"Messages to the people of {where} can be sent now.")
 
     async def _refused(self, args: AsyncFailureArgs) -> BoltResponse:
-        self._log("slack.install.refused", code=args.reason[:100])
-        sentence = _REASONS.get(args.reason, f"{_OTHER_REASON} (Slack says: {args.reason[:100]})")
+        code = args.reason if _CODE.fullmatch(args.reason) else "unreadable"  # anybody may write it into the address
+        self._log("slack.install.refused", code=code)
+        sentence = _REASONS.get(code, f"{_OTHER_REASON} (Slack says: {code})")
         return _page(args.suggested_status_code, "The app was not installed", sentence)
 
     def _log(self, action: str, **extra: str | None) -> None:

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.contract.face import Face, running
-from tests.scenario.conftest import channel, herald, platforms, starting
+from tests.scenario.conftest import canary, channel, herald, platforms, starting
 
-__all__ = ["channel", "face", "herald", "platforms", "starting"]
+__all__ = ["canary", "channel", "face", "herald", "platforms", "starting"]
 
 
 @pytest.fixture

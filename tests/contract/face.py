@@ -174,8 +174,9 @@ class Face:
             raw = await answer.read()
             is_json = "json" in answer.headers.get("Content-Type", "")
             body = await answer.json(content_type=None) if is_json else None
-        if path.startswith(API):
-            assert problems(method, path, answer.status, answer.headers, body) == []
+        if path.startswith(API) and method != "HEAD":
+            found = problems(method, path, answer.status, answer.headers, body)
+            assert found == [], found
         return Answer(answer.status, dict(answer.headers), raw, body)
 
     async def send(

@@ -14,7 +14,7 @@ from tests.contract.face import BOT, SLACK_ONLY, UNKNOWN_BOT, Face, token
 
 CREATED = 1643057721.254
 SENT = LogEntry(
-    id="nl-1",
+    id="nl-00000001-0000-5000-8000-000000000000",
     original_id=" John@abc.com",
     succeeded=True,
     outcome="sent",
@@ -23,12 +23,12 @@ SENT = LogEntry(
     user_id="aad-1",
     channel_id="29:1964-s",
     tenant_id="tenant-1",
-    store_id="ms-1",
+    store_id="ms-00000001-0000-5000-8000-000000000000",
     attempts=1,
     trace=({"source": "directory", "result": "found", "age_seconds": 12.0},),
 )
 MISSING = LogEntry(
-    id="nl-2",
+    id="nl-00000002-0000-5000-8000-000000000000",
     original_id="nobody@abc.com",
     succeeded=False,
     outcome="refused",
@@ -44,7 +44,7 @@ def record(*entries: LogEntry, status: RequestStatus = RequestStatus.PARTIAL_SUC
         id=new_id("ds"),
         bot_id=BOT,
         channel=ChannelName.MSTEAMS,
-        created_by="u-1",
+        created_by="u-00000001-0000-5000-8000-000000000000",
         route="v1",
         status=status,
         total=total,
@@ -71,7 +71,10 @@ class TestRecord:
             "createdOn", "requestedTime", "__v", "count", "store", "countOfDockStatuses",
         }  # fmt: skip
         assert (answer["status"], answer["percentageComplete"], answer["count"]) == ("PARTIAL_SUCCESS", 100, 2)
-        assert [entry["_id"] for entry in answer["statusLogs"]] == ["nl-2", "nl-1"]
+        assert [entry["_id"] for entry in answer["statusLogs"]] == [
+            "nl-00000002-0000-5000-8000-000000000000",
+            "nl-00000001-0000-5000-8000-000000000000",
+        ]
 
     async def test_c21_times(self, face: Face) -> None:
         """C-21: `createdOn` is when the request was made, `lMod` when it last changed, cut to the second."""
@@ -126,16 +129,16 @@ class TestEntry:
 
         assert re.fullmatch(f"u-{UUID_SHAPE}", entry.pop("koreId"))
         assert entry == {
-            "_id": "nl-1",
+            "_id": "nl-00000001-0000-5000-8000-000000000000",
             "requestId": kept.id,
             "originalId": " John@abc.com",
             "status": "SUCCESS",
-            "createdBy": "u-1",
+            "createdBy": "u-00000001-0000-5000-8000-000000000000",
             "comments": "Notification has been sent successfully",
             "streamId": BOT,
             "channel": "msteams",
             "channelId": "29:1964-s",
-            "messagestoreId": "ms-1",
+            "messagestoreId": "ms-00000001-0000-5000-8000-000000000000",
             "createdOn": "2022-01-24T20:55:23.254Z",
             "__v": 0,
             "details": {
@@ -176,7 +179,7 @@ class TestEntry:
 
     async def test_kore_id_is_the_person(self, face: Face) -> None:
         """`koreId` is the same for one person in two requests, and another one for another person."""
-        someone = replace(SENT, id="nl-9", user_id="aad-2")
+        someone = replace(SENT, id="nl-00000009-0000-5000-8000-000000000000", user_id="aad-2")
         first = (await face.status(keep(face, record(SENT, someone)))).json["statusLogs"]
         second = (await face.status(keep(face, record(SENT)))).json["statusLogs"]
 
@@ -185,11 +188,13 @@ class TestEntry:
 
     async def test_duplicate(self, face: Face) -> None:
         """A duplicate names the entry that it mirrors."""
-        twin = replace(SENT, id="nl-3", duplicate_of="nl-1")
+        twin = replace(
+            SENT, id="nl-00000003-0000-5000-8000-000000000000", duplicate_of="nl-00000001-0000-5000-8000-000000000000"
+        )
 
         entries = (await face.status(keep(face, record(SENT, twin)))).json["statusLogs"]
 
-        assert entries[1]["details"]["duplicateOf"] == "nl-1"
+        assert entries[1]["details"]["duplicateOf"] == "nl-00000001-0000-5000-8000-000000000000"
         assert entries[0]["koreId"] == entries[1]["koreId"]
 
 

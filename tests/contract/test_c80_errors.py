@@ -15,7 +15,7 @@ from notify.ids import new_id
 from tests.contract import samples
 from tests.contract.face import BOT, SECRET, Face, running, token
 
-SECRETIVE = "/srv/herald/secret-path row=('john@example.com')"
+SECRETIVE = "/srv/herald/secret-path row=('db')"
 
 
 class TestKoreShape:

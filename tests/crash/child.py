@@ -24,6 +24,7 @@ from typing import Any
 import aiohttp
 
 from storage import failpoints
+from tests.harness import canaries
 from tests.harness.herald import Herald
 
 Json = dict[str, Any]
@@ -168,3 +169,5 @@ async def servers(folder: Path) -> AsyncIterator[Servers]:
                 await server.kill()
                 server.process.join()
                 server.process.close()
+                for line in server.output.read_text(encoding="utf-8").splitlines() if server.output.exists() else ():
+                    canaries.heard_line(line)

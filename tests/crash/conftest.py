@@ -15,6 +15,9 @@ import pytest
 from tests.crash.child import Servers, servers
 from tests.crash.judge import Scene
 from tests.harness.platforms import CHANNELS, Platforms, simulated
+from tests.scenario.conftest import canary
+
+__all__ = ["canary"]
 
 
 @pytest.fixture(params=os.environ.get("HERALD_CRASH_DATABASES", "sqlite").split(","))

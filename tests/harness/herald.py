@@ -18,6 +18,7 @@ import aiohttp
 import jwt
 from aiohttp import web
 from sqlalchemy import func, select
+from yarl import URL
 
 from adapters.teams.capture import MEMBER_CHORE
 from app import DATABASE, build_app
@@ -33,6 +34,7 @@ from simulator.slack.apps import (
 from simulator.teams.apps import DEFAULT_APP_ID, DEFAULT_MULTI_TENANT_APP_ID, DEFAULT_PASSWORD
 from simulator.teams.people import tenant_id
 from storage import tables
+from tests.harness import canaries
 from tests.harness.described import problems, wrong
 from tests.harness.platforms import CHANNELS, MSTEAMS, PATIENCE, SLACK, Platforms
 
@@ -47,6 +49,7 @@ CATALOG_APP_ID: Final = DEFAULT_APP_ID.replace("a990", "ca7a")  # as the simulat
 FINAL: Final = ("SUCCESS", "FAILURE", "PARTIAL_SUCCESS")
 JUDGED: Final = 5  # entries of a record that are held against the description
 STOP_SECONDS: Final = 30.0
+HELLO: Final = "a canary in the text of a message"
 AT_ONCE: Final[Json] = {
     "teams_requests_per_second": 5000.0,
     "graph_batches_per_second": 100.0,
@@ -121,6 +124,7 @@ def settings(platforms: Platforms, database_url: str, *bots: Json, **sections: J
 
 def write_settings(folder: Path, values: Json) -> Path:
     """Write settings as the TOML file that an operator would have."""
+    canaries.settings(values)
     path = folder / "herald.toml"
     path.write_text("".join(f"{key} = {_toml(value)}\n" for key, value in values.items()), encoding="utf-8")
     return path
@@ -152,7 +156,7 @@ def v2_body(channel: str, content: Json, identities: Sequence[Json], **more: Any
     return {"channel": channel, "content": content, "identities": list(identities), **more}
 
 
-def text_body(channel: str, identities: Sequence[str], text: str = "Hello", **more: Any) -> Json:
+def text_body(channel: str, identities: Sequence[str], text: str = HELLO, **more: Any) -> Json:
     """A plain text for people by e-mail."""
     message = {"type": "text", "val": text}
     return {
@@ -184,7 +188,10 @@ class Herald:
         given = {"auth": self.token, "Content-Type": "application/json", **headers}
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         path = f"{self.url}/api/public/bot/{self.bot}/{route}"
+        canaries.said(body)
         async with self.http.post(path, data=raw, headers=given) as answer:
+            if answer.status in (401, 403, 500):
+                canaries.heard(f"answer {answer.status}", await answer.text())
             found: Json = await answer.json()
             self._as_described(answer, found)
             return answer.status, found
@@ -199,7 +206,7 @@ class Herald:
         assert status == 200, answer
         return str(answer["_id"])
 
-    async def notify(self, channel: str, identities: Sequence[str], text: str = "Hello", **more: Any) -> str:
+    async def notify(self, channel: str, identities: Sequence[str], text: str = HELLO, **more: Any) -> str:
         """Send a plain text: the request's id."""
         return await self.accept(text_body(channel, identities, text, **more))
 
@@ -233,7 +240,7 @@ class Herald:
         """The record, as soon as it shows a lane paused for this reason."""
         return await self.until(request, lambda record: reason in pauses(record), seconds)
 
-    async def deliver(self, channel: str, identities: Sequence[str], text: str = "Hello", **more: Any) -> Json:
+    async def deliver(self, channel: str, identities: Sequence[str], text: str = HELLO, **more: Any) -> Json:
         """Send a plain text and wait for the end of it."""
         return await self.final(await self.notify(channel, identities, text, **more))
 
@@ -268,6 +275,7 @@ class Herald:
             consent = answer.headers["Location"]
             cookies = {name: morsel.value for name, morsel in answer.cookies.items()}
         back = (await platforms.control("slack/authorize", {"authorize_url": consent, **place}))["location"]
+        canaries.note(canaries.ONE_TIME, URL(back).query["code"], URL(back).query["state"])
         async with self.http.get(back, cookies=cookies) as answer:
             page = await answer.text()
             assert answer.status == 200, page
@@ -300,9 +308,18 @@ async def served(path: Path) -> AsyncIterator[Herald]:
         await web.SockSite(runner, listener).start()
         async with _session() as http:
             yield Herald(f"http://127.0.0.1:{port}", http, app=app)
+            if canaries.is_watching():
+                await _overhear(http, f"http://127.0.0.1:{port}")
     finally:
         await _stop(runner)
         listener.close()
+
+
+async def _overhear(http: aiohttp.ClientSession, url: str) -> None:
+    """What everybody is told."""
+    for page in ("/metrics", "/health/ready"):
+        async with http.get(f"{url}{page}") as answer:
+            canaries.heard(page, await answer.text())
 
 
 async def _stop(runner: web.AppRunner) -> None:
@@ -341,6 +358,7 @@ class Process:
         async for raw in stream:
             line = raw.decode()
             self.output.append(line)
+            canaries.heard_line(line)
             if line.startswith("{"):
                 self.events.append(json.loads(line))
             await self._tell()

@@ -16,6 +16,7 @@ from simulator.clock import Clock
 from simulator.people import Person, Shares
 from simulator.slack.apps import DEFAULT_BOT_TOKEN
 from simulator.world import SimulatorConfig
+from tests.harness import canaries
 
 Json = dict[str, Any]
 MSTEAMS, SLACK = "msteams", "slack"
@@ -44,6 +45,7 @@ class Platforms:
     async def control(self, path: str, body: Mapping[str, Any] | None = None, method: str = "POST") -> Any:
         """One control call; whatever the simulator refuses fails the test."""
         content = None if method == "GET" else dict(body or {})
+        canaries.said(content)
         async with self.http.request(method, f"{self.url}/_sim/{path}", json=content) as answer:
             text = await answer.text()
             assert answer.status < 400, f"{method} {path}: {answer.status} {text}"

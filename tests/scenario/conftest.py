@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pytest
 
 from simulator.teams.apps import DEFAULT_MULTI_TENANT_APP_ID
 from simulator.teams.people import tenant_id
+from tests.harness.canaries import Watch, watching
 from tests.harness.herald import (
     MULTI_TENANT,
     Child,
@@ -28,6 +29,14 @@ from tests.harness.platforms import CHANNELS, MSTEAMS, Platforms, simulated, wor
 
 Starting = Callable[..., AbstractAsyncContextManager[Herald]]
 StartingChildren = Callable[..., AbstractAsyncContextManager[Child]]
+
+
+@pytest.fixture(autouse=True)
+def canary() -> Iterator[Watch]:
+    """S12: whatever a test of this folder is about, nothing that Herald writes in it holds a canary."""
+    with watching() as watch:
+        yield watch
+    assert [] == watch.leaks()
 
 
 @pytest.fixture(params=CHANNELS)
@@ -59,23 +68,25 @@ async def pair() -> AsyncIterator[Platforms]:
 
 
 @pytest.fixture
-def starting(database_url: str, tmp_path: Path) -> Starting:
+def starting(database_url: str, tmp_path: Path, canary: Watch) -> Iterator[Starting]:
     """Starts Herald against given platforms: `starting(platforms, *bots, **sections of the settings)`."""
 
     def start(platforms: Platforms, *bots: Json, **sections: Any) -> AbstractAsyncContextManager[Herald]:
         return served(write_settings(tmp_path, settings(platforms, database_url, *bots, **sections)))
 
-    return start
+    yield start
+    assert [] == canary.stored(database_url)
 
 
 @pytest.fixture
-def starting_children(database_url: str, tmp_path: Path) -> StartingChildren:
+def starting_children(database_url: str, tmp_path: Path, canary: Watch) -> Iterator[StartingChildren]:
     """The same as child processes."""
 
     def start(platforms: Platforms, *bots: Json, **sections: Any) -> AbstractAsyncContextManager[Child]:
         return children(write_settings(tmp_path, settings(platforms, database_url, *bots, **sections)))
 
-    return start
+    yield start
+    assert [] == canary.stored(database_url)
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ PIECES: Final[tuple[bytes, ...]] = (
 
 
 def fuzz(share: float = 1.0) -> settings:
-    """How a fuzz test runs; `share` is that of the examples which a costly parser gets where no number was asked for."""
+    """How a fuzz test runs; a costly parser gets a `share` of the examples, unless a number is asked for."""
     return settings(
         max_examples=ASKED or max(10, int(FEW * share)),
         deadline=None,

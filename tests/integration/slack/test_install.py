@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
+from sqlalchemy import select
 
 from adapters.base import ENTRY, ChannelName, Chore, ChoreDone, ChoreLater, Lane, TenantId
 from adapters.slack.chores import SlackIdentify, SlackTeams
@@ -19,6 +21,7 @@ from adapters.slack.config import SlackApp
 from adapters.slack.install import SlackInstall
 from adapters.slack.installations import IDENTIFY, TEAMS
 from storage import chores, installations
+from storage.tables import oauth_states
 from tests.integration.slack.kit import BOT, ORG, SIGNING_SECRET, TEAM, SlackSide, StubSlack, serving_side
 
 SLACK = ChannelName.SLACK
@@ -57,7 +60,13 @@ async def finish(side: SlackSide, url: str, query: str, cookie: str = "") -> tup
     """Come back from the consent page; returns status and page."""
     headers = {"Cookie": cookie} if cookie else {}
     async with side.http.get(f"{url}/slack/{BOT}/oauth_redirect?{query}", headers=headers) as answer:
-        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+        policy = {part.strip() for part in answer.headers["Content-Security-Policy"].split(";")}
+        assert {"default-src 'none'", "frame-ancestors 'none'"} < policy
+        assert not any(part.startswith(("script-src", "base-uri", "form-action")) for part in policy)
+        assert (answer.headers["X-Content-Type-Options"], answer.headers["Referrer-Policy"]) == (
+            "nosniff",
+            "no-referrer",
+        )
         assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
         return answer.status, await answer.text()
 
@@ -108,6 +117,30 @@ class TestTheFlow:
         assert await asked(side, TEAM) == [("slack.directory", "users")]
         assert side.woken == [Lane(BOT, SLACK, TEAM), Lane(BOT, SLACK, ENTRY)]
         assert [call.method for call in stub.heard] == ["oauth.v2.access"]
+
+    @pytest.mark.parametrize("name", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "&lt;b&gt;"])
+    async def test_a_name_is_no_markup(self, side: SlackSide, stub: StubSlack, url: str, name: str) -> None:
+        """S13: the name of a workspace or an org is shown as it is, and is never markup."""
+        for grant in (
+            GRANT | {"team": {"id": TEAM, "name": name}},
+            ORG_GRANT | {"enterprise": {"id": ORG, "name": name}},
+        ):
+            stub.replies["oauth.v2.access"] = lambda _, grant=grant: grant  # type: ignore[misc]
+
+            status, page = await install(side, url)
+
+            assert status == 200
+            assert name not in page
+            assert html.unescape(page).count(name) == 1
+
+    async def test_the_state_is_stored_as_a_hash(self, side: SlackSide, url: str) -> None:
+        """S12: who reads the database finds no state that still works."""
+        consent, _ = await begin(side, url)
+
+        async with side.database.read() as tx:
+            [stored] = (await tx.execute(select(oauth_states.c.state))).scalars()
+        assert stored != consent["state"][0]
+        assert len(stored) == 64
 
     async def test_the_token_is_encrypted(self, side: SlackSide, url: str) -> None:
         """No token in clear in the database."""

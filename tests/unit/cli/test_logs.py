@@ -7,6 +7,7 @@ import logging
 import sys
 
 import pytest
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
 from console.commands.logs import QUIET, JsonEvents, TextEvents, configure, fields
 
@@ -45,15 +46,59 @@ class TestEvents:
         assert "\n" not in TextEvents().format(record("notify", "x", value="a\nb"))
         assert "\n" not in JsonEvents().format(record("aiohttp", "a\nb"))
 
-    def test_exception(self) -> None:
-        """An exception stands in the event."""
+    @pytest.mark.parametrize(
+        ("error", "said"),
+        [
+            (ValueError("a@b.example is no number"), "ValueError"),
+            (KeyError("a@b.example"), "KeyError"),
+            (RuntimeError("why"), "RuntimeError: why"),
+            (OSError(28, "No space left on device", "/a@b.example"), "OSError: No space left on device"),
+            (DataError("INSERT", {}, ValueError("invalid input: a@b.example")), "DataError"),
+            (
+                IntegrityError("INSERT", {}, ValueError("null value in column x\nDETAIL: a@b.example")),
+                "IntegrityError: ValueError: null value in column x",
+            ),
+            (
+                OperationalError("SELECT", {}, ValueError("the disk is full\nDETAIL: a@b.example")),
+                "OperationalError: ValueError: the disk is full",
+            ),
+            (
+                ExceptionGroup("a@b.example", [RuntimeError("why"), KeyError("a@b.example")]),
+                "RuntimeError: why\nKeyError",
+            ),
+        ],
+        ids=lambda given: type(given).__name__ if isinstance(given, Exception) else "said",
+    )
+    def test_exception(self, error: Exception, said: str) -> None:
+        """S12: an exception stands in the event with its kind and where it was, and with nothing that was sent."""
         try:
-            raise ValueError("why")
-        except ValueError:
+            raise error
+        except type(error):
             failed = logging.getLogger("notify").makeRecord("notify", 40, "f", 1, "failed", (), sys.exc_info())
 
-        assert "ValueError: why" in json.loads(JsonEvents().format(failed))["exception"]
-        assert "ValueError: why" in TextEvents().format(failed)
+        for text in (json.loads(JsonEvents().format(failed))["exception"], TextEvents().format(failed)):
+            assert text.endswith(said)
+            assert "test_logs.py" in text
+            assert "a@b.example" not in text
+
+    def test_causes(self) -> None:
+        """What led to an exception stands before it."""
+        try:
+            try:
+                raise KeyError("a@b.example")
+            except KeyError as error:
+                raise RuntimeError("why") from error
+        except RuntimeError:
+            failed = logging.getLogger("notify").makeRecord("notify", 40, "f", 1, "failed", (), sys.exc_info())
+
+        lines = fields(failed)["exception"].splitlines()
+        assert [line for line in lines if not line.startswith(" ")] == ["KeyError", "which led to", "RuntimeError: why"]
+
+    def test_lost_task(self) -> None:
+        """S12: what asyncio writes about a task that nobody looked at does not quote the task's exception."""
+        said = "Task exception was never retrieved\nfuture: <Task exception=KeyError('a@b.example')>"
+
+        assert fields(record("asyncio", said))["text"] == "Task exception was never retrieved"
 
 
 class TestConfigure:
@@ -73,3 +118,11 @@ class TestConfigure:
         assert not logging.getLogger("slack_bolt.middleware.request_verification").isEnabledFor(logging.INFO)
         assert not logging.getLogger("slack_sdk.web.async_client").isEnabledFor(logging.DEBUG)
         assert logging.getLogger("notify.drain").isEnabledFor(logging.INFO)
+
+    @pytest.mark.parametrize("name", ["aiosqlite", "psycopg", "aiohttp.access", "asyncio", "sqlalchemy.engine"])
+    def test_more_wanted(self, name: str) -> None:
+        """S12: they stay quiet when somebody asks for everything."""
+        configure("json")
+        logging.getLogger().setLevel(logging.DEBUG)
+
+        assert not logging.getLogger(name).isEnabledFor(logging.INFO)
