@@ -166,7 +166,8 @@ class PostgresDatabase:
     def _make(self) -> str:
         url = _create(self._server)
         asyncio.run(_migrate(url))
-        self._schema = _schema(url)
+        with psycopg.connect(url) as connection:
+            self._schema = _schema(connection)
         return url
 
     def drop(self) -> None:
@@ -175,27 +176,34 @@ class PostgresDatabase:
 
     def clean(self) -> None:
         """No connection, no row, every number from 1; if a test has changed the schema, a new database."""
-        with psycopg.connect(self._server, autocommit=True) as server:
-            others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
-            server.execute(others, (make_url(self.url).database,))
-        if _schema(self.url) != self._schema:
+        with psycopg.connect(self.url) as connection:
+            connection.execute(OTHERS_END)
+            is_changed = _schema(connection) != self._schema
+            if not is_changed:
+                connection.execute(EMPTY)
+        if is_changed:
             self.drop()
             self.url = self._make()
-            return
-        with psycopg.connect(self.url) as connection:
-            for table in reversed(metadata.sorted_tables):
-                connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table.name)))
-            connection.execute("SELECT setval(sequencename::regclass, 1, false) FROM pg_sequences")
 
 
-def _schema(url: str) -> list[Any]:
+OTHERS_END = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+EMPTY = sql.SQL("; ").join(
+    [
+        *(sql.SQL("DELETE FROM {}").format(sql.Identifier(table.name)) for table in reversed(metadata.sorted_tables)),
+        sql.SQL("SELECT setval(sequencename::regclass, 1, false) FROM pg_sequences"),
+    ]
+)
+
+
+def _schema(connection: psycopg.Connection) -> list[Any]:
     """What tells whether a test has changed the schema: tables, columns, the version."""
-    with psycopg.connect(url) as connection:
-        columns = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
-        return [
-            sorted(connection.execute(columns).fetchall()),
-            connection.execute("SELECT version_num FROM alembic_version").fetchall(),
-        ]
+    columns = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
+    return [
+        sorted(connection.execute(columns).fetchall()),
+        connection.execute("SELECT version_num FROM alembic_version").fetchall(),
+    ]
 
 
 @pytest.fixture(scope="session")

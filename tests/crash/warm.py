@@ -16,6 +16,7 @@ from aiohttp import web
 
 from app import build_app
 from settings import load
+from storage.engine import Database
 
 
 async def _once(folder: Path) -> None:
@@ -24,6 +25,7 @@ async def _once(folder: Path) -> None:
     runner = web.AppRunner(app)
     await runner.setup()
     await runner.cleanup()
+    await Database.open("postgresql://nobody@localhost/nowhere").close()  # loads the driver, connects with nothing
 
 
 with tempfile.TemporaryDirectory() as _folder:
