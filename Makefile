@@ -11,6 +11,10 @@ SUPPLY := .venv-supply
 CONFIG ?= herald.toml
 ARGS ?=
 
+# Compiled files are kept even where a surrounding container says otherwise: else each of the six processes of a test run,
+# and each start of Herald, would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 help: ## Show this list
 	@echo "make <target>   (Python 3.11 or newer is all that must be there)"
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import secrets
 import shutil
@@ -34,17 +35,40 @@ def _keep_files_in_memory() -> None:
 _keep_files_in_memory()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """A plain run tries a third of Hypothesis' examples; a test that wants another number wants a multiple of it."""
+    if config.getoption("dist", "no") != "no" or os.environ.get("HERALD_TEST_EVERY_PAIR"):
+        return  # the process that only hands out tests sees none of them
+    from hypothesis import settings  # noqa: PLC0415 - which takes that process half a second
+
+    settings.register_profile("plain", max_examples=30)
+    settings.load_profile("plain")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mix the files, always in the same way: tests that wait and tests that compute then run beside each other.
 
     A whole Herald is tried on each database and on each channel, and killed at each moment on one channel or the other;
     every pair of them takes `HERALD_TEST_EVERY_PAIR=1`.
     """
-    items.sort(key=lambda item: crc32(item.location[0].encode()))
+    items.sort(key=lambda item: crc32(_file(item)))
     if not os.environ.get("HERALD_TEST_EVERY_PAIR"):
         crossed = [item for item in items if _is_crossed(item)]
-        items[:] = [item for item in items if item not in set(crossed)]
+        left_out = set(crossed)
+        items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=crossed)
+
+
+def pytest_collection_finish() -> None:
+    """Whatever was imported and collected lives to the end: no collection of garbage walks it again, as in a server."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
+
+
+def _file(item: pytest.Item) -> bytes:
+    """The file's path below the root; `item.location` would also look for the line, in every process for every test."""
+    return item.nodeid.partition("::")[0].encode()
 
 
 def _is_crossed(item: pytest.Item) -> bool:
@@ -60,7 +84,7 @@ def _is_crossed(item: pytest.Item) -> bool:
             beside = crc32(repr(other).encode())
         case _:
             return False
-    own = crc32(item.location[0].encode() + getattr(item, "originalname", item.name).encode())
+    own = crc32(_file(item) + getattr(item, "originalname", item.name).encode())
     return (own + beside + (given["channel"] == "slack")) % 2 == 1
 
 
@@ -142,7 +166,8 @@ class PostgresDatabase:
     def _make(self) -> str:
         url = _create(self._server)
         asyncio.run(_migrate(url))
-        self._schema = _schema(url)
+        with psycopg.connect(url) as connection:
+            self._schema = _schema(connection)
         return url
 
     def drop(self) -> None:
@@ -151,27 +176,34 @@ class PostgresDatabase:
 
     def clean(self) -> None:
         """No connection, no row, every number from 1; if a test has changed the schema, a new database."""
-        with psycopg.connect(self._server, autocommit=True) as server:
-            others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
-            server.execute(others, (make_url(self.url).database,))
-        if _schema(self.url) != self._schema:
+        with psycopg.connect(self.url) as connection:
+            connection.execute(OTHERS_END)
+            is_changed = _schema(connection) != self._schema
+            if not is_changed:
+                connection.execute(EMPTY)
+        if is_changed:
             self.drop()
             self.url = self._make()
-            return
-        with psycopg.connect(self.url) as connection:
-            for table in reversed(metadata.sorted_tables):
-                connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table.name)))
-            connection.execute("SELECT setval(sequencename::regclass, 1, false) FROM pg_sequences")
 
 
-def _schema(url: str) -> list[Any]:
+OTHERS_END = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+EMPTY = sql.SQL("; ").join(
+    [
+        *(sql.SQL("DELETE FROM {}").format(sql.Identifier(table.name)) for table in reversed(metadata.sorted_tables)),
+        sql.SQL("SELECT setval(sequencename::regclass, 1, false) FROM pg_sequences"),
+    ]
+)
+
+
+def _schema(connection: psycopg.Connection) -> list[Any]:
     """What tells whether a test has changed the schema: tables, columns, the version."""
-    with psycopg.connect(url) as connection:
-        columns = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
-        return [
-            sorted(connection.execute(columns).fetchall()),
-            connection.execute("SELECT version_num FROM alembic_version").fetchall(),
-        ]
+    columns = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
+    return [
+        sorted(connection.execute(columns).fetchall()),
+        connection.execute("SELECT version_num FROM alembic_version").fetchall(),
+    ]
 
 
 @pytest.fixture(scope="session")

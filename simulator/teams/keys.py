@@ -8,7 +8,7 @@ import hashlib
 import hmac
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import orjson
@@ -60,9 +60,15 @@ class SigningKey:
         )
 
 
-def new_key(name: str, endorsements: tuple[str, ...] = ()) -> SigningKey:
-    """A fresh 2048-bit key whose id is derived from it."""
-    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+@cache
+def _private(_name: str, _turn: int) -> rsa.RSAPrivateKey:
+    """One key for each name and turn in a process: to make one takes longer than to start the rest of a simulator."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def new_key(name: str, endorsements: tuple[str, ...] = (), turn: int = 0) -> SigningKey:
+    """The 2048-bit key of this name and turn, whose id is derived from it; no other name or turn has it."""
+    private = _private(name, turn)
     modulus = private.public_key().public_numbers().n
     kid = f"{name}-{hashlib.sha256(str(modulus).encode()).hexdigest()[:20]}"
     return SigningKey(kid, private, endorsements)
@@ -90,12 +96,13 @@ class KeyRing:
     endorsements: tuple[str, ...] = ()
     _old: list[SigningKey] = field(default_factory=list)
     _current: SigningKey | None = None
+    _turn: int = 0
 
     @property
     def current(self) -> SigningKey:
         """The key that signs; made when first needed, because making one takes a while."""
         if self._current is None:
-            self._current = new_key(self.name, self.endorsements)
+            self._current = new_key(self.name, self.endorsements, self._turn)
         return self._current
 
     @property
@@ -116,7 +123,8 @@ class KeyRing:
     def roll(self, *, keep_old: bool) -> SigningKey:
         """Sign with a new key from now on; the old one stays published if asked."""
         self._old = [*self._old, self.current] if keep_old else []
-        self._current = new_key(self.name, self.endorsements)
+        self._turn += 1
+        self._current = new_key(self.name, self.endorsements, self._turn)
         return self._current
 
     def published(self) -> list[SigningKey]:

@@ -33,7 +33,7 @@ PATIENCE = 60.0
 """How long a fact is waited for; long, because a busy machine is slow and a failed wait is seen once."""
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["app"])
+_FORKS.set_forkserver_preload(["tests.crash.warm"])
 
 
 def _serve(config: str, output: str, failpoint: str) -> None:

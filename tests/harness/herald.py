@@ -36,7 +36,7 @@ from simulator.teams.people import tenant_id
 from storage import tables
 from tests.harness import canaries
 from tests.harness.described import problems, wrong
-from tests.harness.platforms import CHANNELS, MSTEAMS, PATIENCE, SLACK, Platforms
+from tests.harness.platforms import CHANNELS, MSTEAMS, PATIENCE, SLACK, Pauses, Platforms
 
 Json = dict[str, Any]
 ROOT: Final = Path(__file__).parents[2]
@@ -221,10 +221,11 @@ class Herald:
     async def until(self, request: str, condition: Callable[[Json], object], seconds: float = PATIENCE) -> Json:
         """The record, as soon as the condition holds for it."""
         record: Json = {}
+        between = Pauses()
         try:
             async with asyncio.timeout(seconds):
-                while not condition(record := await self.status(request)):  # noqa: ASYNC110 - as callers poll
-                    await asyncio.sleep(0.03)
+                while not condition(record := await self.status(request)):
+                    await between.next()
         except TimeoutError:
             raise AssertionError(f"not within {seconds} s: {json.dumps(record)[:3000]}") from None
         return record
@@ -261,12 +262,13 @@ class Herald:
         soon = time.time() + 3600  # what comes again in some days has been done
         members = (tables.chores.c.kind == MEMBER_CHORE, tables.chores.c.next_at < soon)
         open_ones = select(func.count()).select_from(tables.chores).where(*members)
+        between = Pauses()
         async with asyncio.timeout(seconds):
             while True:
                 async with self.app[DATABASE].read() as tx:
                     if (await tx.execute(open_ones)).scalar_one() == 0:
                         return
-                await asyncio.sleep(0.02)
+                await between.next()
 
     async def install_slack(self, platforms: Platforms, **place: str) -> str:
         """Install the Slack app by OAuth as a browser would; returns the page that the person sees at the end."""

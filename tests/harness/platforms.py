@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -29,6 +30,24 @@ SEND_OPERATION: Final[Mapping[str, Mapping[str, str]]] = {
 PATIENCE: Final = 40.0  # how long a condition may take to come true on a busy machine
 PLAIN_PEOPLE = 90  # the first 97 people of a tenant are active members with the app
 GUEST, DISABLED, WITHOUT_APP = 97, 98, 99  # who they are among the people of each tenant
+
+
+@dataclass
+class Pauses:
+    """The time between two questions about the same fact: short at first, later a tenth of a second.
+
+    Asking takes at most a third of the time: an answer about a thousand people would else keep busy who works on them.
+    """
+
+    began: float = field(default_factory=time.monotonic)
+    asked: float = field(default_factory=time.monotonic)
+
+    async def next(self) -> None:
+        """Wait until it is worth while to ask again."""
+        now = time.monotonic()
+        waited, took = now - self.began, now - self.asked
+        await asyncio.sleep(max(0.02, min(waited / 10, 0.1), min(2 * took, 0.5)))
+        self.asked = time.monotonic()
 
 
 @dataclass
@@ -82,9 +101,10 @@ class Platforms:
 
     async def arrived(self, channel: str, count: int, seconds: float = PATIENCE) -> list[Json]:
         """Wait until so many messages are in the mailboxes of one platform."""
+        pauses = Pauses()
         async with asyncio.timeout(seconds):
-            while len(found := await self.messages(channel)) < count:  # noqa: ASYNC110 - the mailboxes are polled
-                await asyncio.sleep(0.02)
+            while len(found := await self.messages(channel)) < count:
+                await pauses.next()
         return found
 
     # ------------------------------------------------------------------ faults and counters
@@ -107,9 +127,10 @@ class Platforms:
 
     async def fired(self, fault: str, times: int = 1, seconds: float = PATIENCE) -> None:
         """Wait until a fault was applied so many times."""
+        pauses = Pauses()
         async with asyncio.timeout(seconds):
-            while (await self.faults())[fault]["fired"] < times:  # noqa: ASYNC110 - the book of faults is polled
-                await asyncio.sleep(0.02)
+            while (await self.faults())[fault]["fired"] < times:
+                await pauses.next()
 
     async def calls(self, platform: str, *operations: str, tenant: str | None = None) -> int:
         """How many calls of these operations (any, without one) arrived."""

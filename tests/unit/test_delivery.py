@@ -44,6 +44,7 @@ from notify.delivery import (
 
 NOW = 1_000.0
 POLICY = Policy()
+EXAMPLES = settings().max_examples
 HOME = Address(TenantId("T1"), "U1", "U1", "D1")
 
 UNKNOWN_PERSON = Verdict("person_not_found", remedy="Check the address.")
@@ -525,7 +526,7 @@ class AnyLife(RuleBasedStateMachine):
         assert (self.delivery.state is State.SENT) == (self.delivery.message_id is not None)
 
 
-AnyLife.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+AnyLife.TestCase.settings = settings(max_examples=3 * EXAMPLES, stateful_step_count=40, deadline=None)
 TestAnyLife = AnyLife.TestCase
 
 

@@ -20,6 +20,7 @@ from notify.pacing import Bucket, FairQueue, Learner, Pacer, Share, finish_time
 TEAMS = MethodPace(rate=48.0, burst=1.48)
 TEAMS_LIMIT = 50  # requests in any second
 SLACK = MethodPace(rate=4.0, burst=30.0)
+EXAMPLES = settings().max_examples
 
 
 def fullest_window(moments: Sequence[float], seconds: float) -> int:
@@ -36,7 +37,7 @@ def fullest_window(moments: Sequence[float], seconds: float) -> int:
 class TestWindows:
     """What the platform counts must never exceed its limit, whatever our own process does."""
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=3 * EXAMPLES // 2, deadline=None)
     @given(
         st.lists(
             st.tuples(
@@ -67,7 +68,7 @@ class TestWindows:
 
         assert fullest_window(calls, 1.0) <= TEAMS_LIMIT
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=3 * EXAMPLES // 2, deadline=None)
     @given(
         st.floats(0.2, 100.0),
         st.floats(1.0, 40.0),
@@ -449,7 +450,7 @@ class AnyTraffic(RuleBasedStateMachine):
         assert not any(self.model.values())
 
 
-AnyTraffic.TestCase.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
+AnyTraffic.TestCase.settings = settings(max_examples=2 * EXAMPLES, stateful_step_count=50, deadline=None)
 TestAnyTraffic = AnyTraffic.TestCase
 
 
@@ -574,7 +575,7 @@ _shares = st.lists(
 
 
 class TestFinishTime:
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=2 * EXAMPLES, deadline=None)
     @given(_shares, st.data())
     def test_is_near_the_truth(self, shares: list[Share], data: st.DataObject) -> None:
         """F07: The estimate is within 10 % of what a fair queue then does, or one turn of its ring: all of a caller's
