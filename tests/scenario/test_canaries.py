@@ -96,8 +96,8 @@ async def refusing(herald: Herald, table: str) -> AsyncIterator[None]:
     assert herald.app is not None
     database = herald.app[DATABASE]
     if database.is_sqlite:
-        begin = f"CREATE TRIGGER refusing BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'refused'); END"
-        end = "DROP TRIGGER refusing"
+        begin = f"CREATE TRIGGER refusing_{table} BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        end = f"DROP TRIGGER refusing_{table}"
     else:
         begin = f"ALTER TABLE {table} ADD CONSTRAINT refusing CHECK (false) NOT VALID"
         end = f"ALTER TABLE {table} DROP CONSTRAINT refusing"

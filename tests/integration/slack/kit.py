@@ -27,6 +27,7 @@ from adapters.slack.install import SlackInstall, install_handler, redirect_handl
 from adapters.slack.installations import Grant, SlackInstallations
 from adapters.slack.outbound import SlackChannel
 from identity.email import normal_form
+from notify.front import FrontRunner
 from storage import tables
 from storage.engine import Database
 from storage.vault import Vault
@@ -106,7 +107,7 @@ async def serving(routes: list[web.RouteDef]) -> AsyncIterator[str]:
     """A server on a free port for the length of a block; yields its address."""
     app = web.Application()
     app.add_routes(routes)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
+    runner = FrontRunner(app, shutdown_timeout=0.2)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

@@ -94,7 +94,9 @@ class TestVerify:
         empty = await run(tmp_path, database_url, "audit", "verify")
         await write(database, 1)
         await (await chaining(database)).round()
-        other = await run(tmp_path, database_url, "audit", "verify", keys=("x" * 32,))
+        other = await run(
+            tmp_path, database_url, "audit", "verify", keys=("another encryption key, of another database",)
+        )
         await tamper(database, [text("DELETE FROM sealed_keys")])
         gone = await run(tmp_path, database_url, "audit", "verify")
 
