@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     A whole Herald is tried on each database and on each channel, and killed at each moment on one channel or the other;
     every pair of them takes `HERALD_TEST_EVERY_PAIR=1`.
     """
-    items.sort(key=lambda item: crc32(_file(item)))
+    items.sort(key=lambda item: (b"/test_soak" not in _file(item), crc32(_file(item))))  # the longest of all first
     if not os.environ.get("HERALD_TEST_EVERY_PAIR"):
         crossed = [item for item in items if _is_crossed(item)]
         left_out = set(crossed)

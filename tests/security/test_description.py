@@ -134,6 +134,7 @@ def _try(document: Json, config: schemathesis.Config) -> Tried:
 
 @pytest.mark.timeout(1200)
 @pytest.mark.filterwarnings("ignore:Generating overly large repr")  # Hypothesis names an input that it sent
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module")  # the server does, in the same process
 async def test_nothing_is_wrong(herald: Herald) -> None:
     """Whatever the description permits or forbids, no call makes the server fail, and each is answered as it says."""
     document = await _described(herald)
