@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -145,7 +146,7 @@ def _other(value: Any, tape: Tape) -> Any:
         case 3:
             return str(value)
         case _:
-            return tape.one_of(ODD)
+            return deepcopy(tape.one_of(ODD))  # a later change is of this one alone
 
 
 def nested(value: Any, levels: int) -> Any:
