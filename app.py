@@ -356,7 +356,7 @@ async def _own_keys(settings: Settings, database: Database, vault: Vault) -> Own
         now = CLOCKS.wall()
         return OwnKeys(
             ids=await sealed_keys.ids(tx, vault, oldest, now),
-            audit=await sealed_keys.keep(tx, vault, sealed_keys.AUDIT, secrets.token_bytes(32), now),
+            audit=await sealed_keys.audit(tx, vault, now),
         )
 
 

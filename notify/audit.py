@@ -22,6 +22,7 @@ log = logging.getLogger("herald.audit")
 
 EVERY_SECONDS = 60.0
 OVERLAP_SECONDS = 30.0
+FIRST_LOOK_SECONDS = 86_400.0  # what changed longer before the start was looked at by the one before
 EXPIRED_CLAIM_SECONDS = 120.0  # a dead owner's lane is taken over long before
 
 
@@ -55,7 +56,7 @@ class Audit:
         self._database = database
         self._chaining = chaining
         self._now = clock
-        self._last_round = 0.0
+        self._last_round = clock() - FIRST_LOOK_SECONDS
         self.findings: Findings | None = None
         self._gauge = Gauge(
             "herald_audit_findings", "Invariants of the delivery log that do not hold", ["kind"], registry=registry
@@ -75,11 +76,11 @@ class Audit:
     async def round(self) -> Findings:
         """Read the invariants back; returns and keeps what does not hold."""
         now = self._now()
+        await self._chaining.round()  # first: nothing that the invariants meet may keep a row out of the chain
         async with self._database.read() as tx:
             wrong = await requests.miscounts(tx, changed_since=self._last_round - OVERLAP_SECONDS)
             orphans = await deliveries.without_next_time(tx)
             expired = await lanes.expired(tx, slack=EXPIRED_CLAIM_SECONDS)
-        await self._chaining.round()
         self._last_round = now
         self.findings = Findings(tuple(row.request_id for row in wrong), orphans, expired, now, self._chaining.broken)
         self._report(self.findings)

@@ -1,4 +1,4 @@
-"""Puts the loose rows of the audit record into the chain, some at a time, each minute and never while a call waits.
+"""Puts the loose rows of the audit record into the chain, some at a time, each minute and in transactions of its own.
 
 Several servers may do it at once: a place can be taken only once, so one of them wins and the others find nothing
 loose in their next round. A row that does not hold is told and gone on from, so that what is written later is
@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notify.chain import START, Head, extend, follows, head_at
@@ -48,7 +48,7 @@ class Chaining:
         while waiting:
             try:
                 waiting = await self._database.transact(self._extend) == AT_ONCE
-            except (IntegrityError, _TakenMeanwhile):
+            except (IntegrityError, OperationalError, _TakenMeanwhile):  # PostgreSQL may see a deadlock between two
                 break  # whoever was faster goes on; the rest is chained in the next round
         async with self._database.read() as tx:
             last = await audit_events.head(tx)

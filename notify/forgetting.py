@@ -126,6 +126,7 @@ async def find(database: Database, who: Wanted) -> Found:
     async with database.read() as tx:
         known = await _known(tx, who)
         directory = sum([await persons.in_directory(tx, person) for person in sorted(known.places)])
+        directory += await persons.count_misses(tx, who.scope, known.addresses)
         last = await persons.last_seq(tx)
     rows: list[Addressed] = []
     for after in range(0, last, RANGE):
@@ -159,8 +160,11 @@ async def _known(tx: AsyncConnection, who: Wanted) -> Known:
     return Known(who, frozenset(places), frozenset(aliases - {who.email}), frozenset(ids))
 
 
-async def forget(database: Database, found: Found, *, key: bytes, now: float) -> Forgotten:
-    """Take somebody out of everything but what is open; `key` makes the hashes that stay."""
+async def forget(database: Database, found: Found, *, key: bytes, mark: str, now: float) -> Forgotten:
+    """Take somebody out of everything but what is open.
+
+    `key` makes the hashes that stay in their place, `mark` is what the audit record calls them.
+    """
     names = {row.identity: pseudonym(key, row.identity) for row in found.final}
     pseudonyms = sorted(set(names.values()))
     deliveries = answered = messages = 0
@@ -175,8 +179,8 @@ async def forget(database: Database, found: Found, *, key: bytes, now: float) ->
             tx,
             at=now,
             kind="person_purged",
-            actor="operator",
-            subject=pseudonym(key, found.known.wanted.name),
+            actor=audit_events.OPERATOR,
+            subject=mark,
             bot_id=found.known.wanted.scope.bot_id or "",
             channel=found.known.wanted.scope.channel or "",
             detail=done.counts,

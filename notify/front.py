@@ -15,7 +15,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from aiohttp import HttpVersion10, hdrs, web
@@ -24,6 +25,8 @@ from aiohttp.web_protocol import RequestHandler
 
 from notify import hops
 from notify.errors import answer_errors, closing, problem_answer
+from notify.slowdown import network
+from notify.tally import Tally
 
 log = logging.getLogger("herald.front")
 
@@ -78,7 +81,10 @@ class FrontRunner(web.AppRunner):
 
 
 class Listener(web.Server):
-    """aiohttp's server with our connections; it ends the longest idle one when there are too many."""
+    """aiohttp's server with our connections; it ends the longest idle one when there are too many.
+
+    Those that never made a call go first: a backend's own connections rest between two calls.
+    """
 
     def __init__(
         self,
@@ -97,6 +103,9 @@ class Listener(web.Server):
         self.answer_seconds = answer_seconds
         self._trusted = trusted
         self._most_connections = most_connections
+        self._tally = Tally()
+        self.silent: dict[Connection, None] = {}  # never made a call, the oldest in front
+        self.resting: dict[Connection, None] = {}  # wait for their next call, the longest idle in front
 
     def __call__(self) -> RequestHandler:
         return Connection(self, loop=self._loop, **self._kwargs)
@@ -112,16 +121,19 @@ class Listener(web.Server):
         """Take a connection, and let go one that waits for nothing if that makes too many."""
         super().connection_made(handler, transport)
         if len(self._connections) > self._most_connections:
-            idle = self._idle(besides=handler)
-            given_up = next((each for each in idle if not each.has_called), None) or next(self._idle(handler), None)
+            idle = (each for each in chain(self.silent, self.resting) if each is not handler and each.is_waiting)
+            given_up = next(idle, None)
             if given_up is not None:
                 given_up.force_close()
+                given_up.is_busy()
 
-    def _idle(self, besides: RequestHandler) -> Iterator[Connection]:
-        """The connections on which no request is, those that were made first in front."""
-        for each in self._connections:
-            if isinstance(each, Connection) and each is not besides and each.is_waiting:
-                yield each
+    def report_malformed(self, status: int, remote: str | None) -> None:
+        """Log a call that is none; of an address that sends many, their number once a minute."""
+        now, address = self._loop.time(), network(remote)
+        for whose, count in self._tally.due(now):
+            log.info("calls were malformed", extra={"action": "calls_malformed", "remote": whose, "count": count})
+        if self._tally.tell(address, now):
+            log.info("a call was malformed", extra={"action": "call_malformed", "status": status, "remote": remote})
 
 
 class Connection(RequestHandler):
@@ -139,14 +151,10 @@ class Connection(RequestHandler):
         """Whether nothing is to be done until more bytes come."""
         return self._waiter is not None and not self._waiter.done()
 
-    @property
-    def has_called(self) -> bool:
-        """Whether a whole request came on it."""
-        return self._request_count > 0
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A connection that says nothing is ended like one that never comes to the end."""
         super().connection_made(transport)
+        self._listener.silent[self] = None
         self._expect_head()
 
     def data_received(self, data: bytes) -> None:
@@ -154,13 +162,20 @@ class Connection(RequestHandler):
         super().data_received(data)
         if self._messages or not self.is_waiting:
             self._have_head()
+            self.is_busy()
         elif self._head_due is None:
             self._expect_head()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Nothing is expected any more."""
         self._have_head()
+        self.is_busy()
         super().connection_lost(exc)
+
+    def is_busy(self) -> None:
+        """It is none of those that could be let go."""
+        self._listener.silent.pop(self, None)
+        self._listener.resting.pop(self, None)
 
     def _expect_head(self) -> None:
         self._head_due = self._loop.call_later(self._listener.head_seconds, self.force_close)
@@ -181,7 +196,7 @@ class Connection(RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun already")
         status = 431 if isinstance(exc, LineTooLong) else status
-        log.info("a call was malformed", extra={"action": "call_malformed", "status": status, "remote": request.remote})
+        self._listener.report_malformed(status, request.remote)
         return closing(problem_answer(status))
 
     async def finish_response(
@@ -198,6 +213,8 @@ class Connection(RequestHandler):
             return await super().finish_response(request, resp, start_time)
         finally:
             taken_by.cancel()
+            if self.transport is not None:
+                self._listener.resting[self] = None
 
     def _give_up(self) -> None:
         """Drop what is not sent yet: a close would wait until the caller has read it."""

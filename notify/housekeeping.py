@@ -19,6 +19,7 @@ from storage.persons import Somebody
 log = logging.getLogger("herald.housekeeping")
 
 EVERY_SECONDS = 3600.0
+SMALL_ONES = 1000  # rows of a few bytes, found by looking through a table: few looks are better than many
 LOOKED_AT = 1000  # people read at once
 SECONDS_PER_DAY = 86_400.0
 INBOX_SECONDS: Mapping[ChannelName, float] = {
@@ -51,9 +52,9 @@ async def tidy(database: Database, *, days: float, key: bytes, now: float) -> Ti
     """One round; `key` makes the hashes that stay."""
     kept = days * SECONDS_PER_DAY
     await _forget_memories(database, now)
-    emptied = await empty_old(database, closed_before=now - kept, key=key, now=now)
     people = await _forget_tenants(database, now - kept)
     people += await _forget_people(database, now - max(kept, KEPT_SECONDS))  # so long one is used unconfirmed
+    emptied = await empty_old(database, closed_before=now - kept, key=key, now=now)  # last: it may take hours
     await database.empty_log()
     if emptied:
         log.info("old requests emptied", extra={"action": "requests_purged", "count": emptied})
@@ -64,10 +65,12 @@ async def tidy(database: Database, *, days: float, key: bytes, now: float) -> Ti
 
 async def _forget_memories(database: Database, now: float) -> None:
     for channel, seconds in INBOX_SECONDS.items():
-        await until_done(database, partial(inbox.forget_before, moment=now - seconds, channel=channel, limit=AT_ONCE))
-    await until_done(database, partial(used_tokens.forget_before, moment=now, limit=AT_ONCE))
+        await until_done(
+            database, partial(inbox.forget_before, moment=now - seconds, channel=channel, limit=SMALL_ONES)
+        )
+    await until_done(database, partial(used_tokens.forget_before, moment=now, limit=SMALL_ONES))
     await until_done(database, partial(requests.purge_answers, now=now, limit=AT_ONCE))
-    await until_done(database, partial(misses.forget, now=now, limit=AT_ONCE))
+    await until_done(database, partial(misses.forget, now=now, limit=SMALL_ONES))
 
 
 async def _forget_tenants(database: Database, removed_before: float) -> int:

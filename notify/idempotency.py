@@ -7,6 +7,7 @@ that waited too long for the first. The record is written in the transaction of 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
@@ -47,7 +48,11 @@ def read(values: Sequence[str]) -> str | None:
 
 def bind(key: str, body: bytes, secret: bytes) -> IdempotencyKey:
     """The key with the body it came with, as hashes: a key may name a person, and a body could be guessed."""
-    return IdempotencyKey(keyed(secret, "idempotency_key", key.encode()), keyed(secret, "idempotent_body", body))
+    return IdempotencyKey(
+        keyed(secret, "idempotency_key", key.encode()),
+        keyed(secret, "idempotent_body", body),
+        former=(key, hashlib.sha256(body).hexdigest()),
+    )
 
 
 class Turnstile:

@@ -73,10 +73,14 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """Keyed hashes of the caller's key and of the body it came with."""
+    """Keyed hashes of the caller's key and of the body it came with.
+
+    `former` is the same as earlier versions stored it, in clear: what they answered still counts.
+    """
 
     key: str
     body_hash: str
+    former: tuple[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,14 +201,16 @@ async def _record(tx: AsyncConnection, submission: Submission, request_id: str, 
 
 
 async def _stored(tx: AsyncConnection, by: Submitter, key: IdempotencyKey, now: float) -> bytes | None:
-    stored = await store.stored_answer(
-        tx, bot_id=by.bot_id, client_id=by.client_id, route=by.route, key=key.key, now=now
-    )
-    if stored is None:
-        return None
-    if stored.body_hash != key.body_hash:
-        raise KeyReused
-    return stored.answer
+    for name, body_hash in ((key.key, key.body_hash), key.former):
+        stored = await store.stored_answer(
+            tx, bot_id=by.bot_id, client_id=by.client_id, route=by.route, key=name, now=now
+        )
+        if stored is None:
+            continue
+        if stored.body_hash != body_hash:
+            raise KeyReused
+        return stored.answer
+    return None
 
 
 def _first_record(submission: Submission, request_id: str, now: float) -> RequestRecord:

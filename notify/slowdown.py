@@ -67,7 +67,7 @@ class Slowdown:
     def is_suspect(self, address: str, now: float) -> bool:
         """Whether an address has used up what is free."""
         strikes = self._strikes.get(address)
-        return strikes is not None and _recent(strikes, now) >= self._free
+        return strikes is not None and _recent(strikes, now) >= max(self._free, 1)
 
 
 def network(remote: str | None) -> str:

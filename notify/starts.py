@@ -17,7 +17,6 @@ from storage.engine import Database
 
 Plain = str | int | float | bool | None
 
-STARTED: Final = "started"
 CHANGED: Final = "settings_changed"
 HIDDEN: Final = "hidden:"
 
@@ -64,7 +63,7 @@ async def record(database: Database, key: bytes, outline: Outline, *, version: s
     """Record a start; returns what changed since the last one."""
     new = snapshot(key, outline)
     async with database.write() as tx:
-        last = await audit_events.latest(tx, STARTED)
+        last = await audit_events.last_start(tx)
         changed = {} if last is None else changes(json.loads(last.detail)["settings"], new)
         if changed:
             await audit_events.append(
@@ -72,6 +71,11 @@ async def record(database: Database, key: bytes, outline: Outline, *, version: s
             )
         detail = {"version": version, "settings": new}
         await audit_events.append(
-            tx, at=now, kind=STARTED, actor=audit_events.OPERATOR, subject=f"version {version}", detail=detail
+            tx,
+            at=now,
+            kind=audit_events.STARTED,
+            actor=audit_events.OPERATOR,
+            subject=f"version {version}",
+            detail=detail,
         )
     return changed

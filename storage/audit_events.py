@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Select, bindparam, func, insert, select, update
+from sqlalchemy import Select, bindparam, func, insert, literal_column, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.ready import Ready
 from storage.tables import audit_events as table
 
 MAX_TEXT: Final = 255
+STARTED: Final = "started"
 OPERATOR: Final = "operator"  # whoever has the settings and the command line
 PLATFORM: Final = "platform"  # an event of the platform that names nobody
 
@@ -122,9 +123,10 @@ async def written(tx: AsyncConnection, *, after: int, since: float, limit: int) 
     return await _all(tx, found)
 
 
-async def latest(tx: AsyncConnection, kind: str) -> Entry | None:
-    """The newest row of a kind."""
-    return await _one(tx, select(*_COLUMNS).where(table.c.kind == kind).order_by(table.c.seq.desc()))
+async def last_start(tx: AsyncConnection) -> Entry | None:
+    """The newest row that records a start, by the index of its own."""
+    started = table.c.kind == literal_column("'started'")  # no parameter: it must be the index's own condition
+    return await _one(tx, select(*_COLUMNS).where(started).order_by(table.c.seq.desc()))
 
 
 async def _one(tx: AsyncConnection, found: Select[Any]) -> Entry | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import ColumnElement, Table, and_, delete, select
+from sqlalchemy import ColumnElement, Table, and_, delete, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.lanes import Key
@@ -27,9 +27,10 @@ def _at(table: Table, key: Key) -> ColumnElement[bool]:
 
 
 async def abandoned(tx: AsyncConnection, *, removed_before: float) -> list[Key]:
-    """The tenants from which the app was removed long ago."""
+    """The tenants from which the app was removed long ago, and of which something is still there."""
     columns = (installations.c.bot_id, installations.c.channel, installations.c.tenant_id)
-    rows = await tx.execute(select(*columns).where(installations.c.removed_at < removed_before))
+    held = or_(*(exists().where(*(table.c[each.name] == each for each in columns)) for table, _ in _HELD))
+    rows = await tx.execute(select(*columns).where(installations.c.removed_at < removed_before, held))
     return [(row[0], row[1], row[2]) for row in rows.all()]
 
 

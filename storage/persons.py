@@ -202,6 +202,12 @@ async def forget(tx: AsyncConnection, person: Somebody) -> int:
     return count
 
 
+async def count_misses(tx: AsyncConnection, scope: Scope, addresses: Sequence[str]) -> int:
+    """How many rows say of these e-mails that they belong to nobody."""
+    found = select(func.count()).select_from(misses).where(scope.of(misses), misses.c.email.in_(addresses))
+    return int((await tx.execute(found)).scalar_one())
+
+
 async def forget_misses(tx: AsyncConnection, scope: Scope, addresses: Sequence[str]) -> int:
     """Delete what is remembered about e-mails that belong to nobody; returns how many rows."""
     return (await tx.execute(delete(misses).where(scope.of(misses), misses.c.email.in_(addresses)))).rowcount

@@ -134,11 +134,13 @@ async def count_results(tx: AsyncConnection, results: Mapping[str, tuple[int, in
 
 
 async def recount(tx: AsyncConnection, request_id: str, *, now: float, succeeded: int) -> None:
-    """Late evidence turned failures into successes: update counts and status; the request is not closed again."""
-    await tx.execute(
-        update(table).where(table.c.id == request_id).values(succeeded=table.c.succeeded + succeeded, changed_at=now)
-    )
-    await tx.execute(update(table).where(table.c.id == request_id, table.c.status != OPEN).values(status=_verdict()))
+    """Late evidence turned failures into successes: update counts and status; the request is not closed again.
+
+    A request that is being emptied has told its counts already.
+    """
+    here = (table.c.id == request_id, table.c.kind != REMOVED)
+    await tx.execute(update(table).where(*here).values(succeeded=table.c.succeeded + succeeded, changed_at=now))
+    await tx.execute(update(table).where(*here, table.c.status != OPEN).values(status=_verdict()))
 
 
 async def log(tx: AsyncConnection, request_id: str) -> Sequence[RowMapping]:

@@ -5,6 +5,7 @@ They do not change when storage.encryption_key does: only their seal is made ane
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 
 from sqlalchemy import select, update
@@ -45,6 +46,11 @@ async def ids(tx: AsyncConnection, vault: Vault, oldest_key: str, now: float) ->
     Before it was stored it was what the last encryption key derives: so the ids stay what they were.
     """
     return await keep(tx, vault, IDS, derive(oldest_key, b"ids"), now)
+
+
+async def audit(tx: AsyncConnection, vault: Vault, now: float) -> bytes:
+    """What the audit record is chained with, and calls people by. Raises WrongKey."""
+    return await keep(tx, vault, AUDIT, secrets.token_bytes(32), now)
 
 
 async def get(tx: AsyncConnection, vault: Vault, name: str) -> bytes | None:

@@ -367,4 +367,10 @@ audit_events = Table(
         sqlite_where=text("position IS NULL"),
         postgresql_where=text("position IS NULL"),
     ),
+    Index(
+        "ix_audit_events_started",
+        "seq",
+        sqlite_where=text("kind = 'started'"),
+        postgresql_where=text("kind = 'started'"),
+    ),
 )

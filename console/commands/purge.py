@@ -9,7 +9,7 @@ import click
 
 from console.commands import store
 from console.commands.tools import Tools, choose_bot, config_option
-from notify import forgetting
+from notify import disclosures, forgetting
 from notify.forgetting import Forgotten, Found, Wanted
 from settings import Settings
 from storage import sealed_keys
@@ -63,7 +63,9 @@ async def _forget(database: Database, *, settings: Settings, who: Wanted, dry_ru
         oldest = settings.storage.encryption_key[-1].get_secret_value()
         async with database.write() as tx:
             key = await sealed_keys.ids(tx, store.vault(settings), oldest, time.time())
-        _report(await forgetting.forget(database, found, key=key, now=time.time()))
+            record = await sealed_keys.audit(tx, store.vault(settings), time.time())
+        mark = disclosures.mark(record, who.name)
+        _report(await forgetting.forget(database, found, key=key, mark=mark, now=time.time()))
     return _still_open(found)
 
 

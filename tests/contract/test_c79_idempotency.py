@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 from collections.abc import AsyncIterator
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 
 from notify.idempotency import KeyBusy, MalformedKey, Turnstile, read
 from notify.requests import Requests
@@ -37,6 +39,18 @@ class TestRepeats:
 
         assert first.status == second.status == 200
         assert first.raw == second.raw
+        assert await stored(database) == 1
+
+    async def test_of_an_earlier_version(self, face: Face, database: Database) -> None:
+        """C-79: a key that an earlier version stored, in clear, still gets its answer, and still only with its body."""
+        raw = json.dumps(body()).encode()
+        first = await face.send(raw=raw, Idempotency_Key=KEY)
+        async with database.write() as tx:
+            former = {"key": KEY, "body_hash": hashlib.sha256(raw).hexdigest()}
+            await tx.execute(update(tables.idempotency).values(**former))
+
+        assert first.raw == (await face.send(raw=raw, Idempotency_Key=KEY)).raw
+        assert (await face.send(raw=raw + b" ", Idempotency_Key=KEY)).status == 422
         assert await stored(database) == 1
 
     async def test_together(self, face: Face, database: Database) -> None:

@@ -54,7 +54,7 @@ class TestForgotten:
             await send(server)
             before = await legible(database, database_url)
             found = await forgetting.find(database, forgetting.wanted(Scope(), email=ANN))
-            await forgetting.forget(database, found, key=KEY, now=server.wall())
+            await forgetting.forget(database, found, key=KEY, mark="somebody", now=server.wall())
         after = await legible(database, database_url)
 
         assert [] == [each for each in (*ANNS, *EVERYBODYS) if each not in before]

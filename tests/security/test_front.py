@@ -15,6 +15,7 @@ import pytest
 from aiohttp import web
 
 from notify.front import ALWAYS, FrontRunner
+from notify.tally import LINES
 from tests.contract.face import BOT, TEXT_SAMPLE, Face, running
 
 PATIENCE: Final = 10.0
@@ -253,6 +254,15 @@ class TestMalformed:
         events = [record.__dict__ for record in caplog.records if record.__dict__.get("action") == "call_malformed"]
         assert [(event["status"], event["remote"]) for event in events] == [(400, "127.0.0.1"), (431, "127.0.0.1")]
         assert not [record for record in caplog.records if "canary" in str(record.__dict__) or record.exc_info]
+
+    async def test_log_of_many(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Of an address that sends nothing else the first few are told: a log can be flooded as well."""
+        caplog.set_level(logging.INFO)
+        async with fronted() as url:
+            for _ in range(3 * LINES):
+                await say(url, MALFORMED["no colon"])
+
+        assert LINES == sum(record.__dict__.get("action") == "call_malformed" for record in caplog.records)
 
 
 @asynccontextmanager

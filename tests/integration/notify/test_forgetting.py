@@ -25,6 +25,7 @@ from tests.integration.notify.past import KEY, NOW, TEXT, Watched, closed, legib
 
 ANN, BOB, ALIAS = "ann@x.example", "bob@x.example", "ann.old@x.example"
 GONE = pseudonym(KEY, ANN)
+MARK = "the mark of somebody in the record"
 
 
 @pytest.fixture(name="seen")
@@ -43,7 +44,7 @@ async def find(
 
 async def forget(database: Database, **who: Any) -> forgetting.Forgotten:
     """Find and forget, as the command does."""
-    return await forgetting.forget(database, await find(database, **who), key=KEY, now=NOW)
+    return await forgetting.forget(database, await find(database, **who), key=KEY, mark=MARK, now=NOW)
 
 
 async def know(database: Database, email: str = ANN, *more: str, tenant: str = HOME, person: str = "") -> None:
@@ -131,7 +132,7 @@ class TestForgotten:
         assert [(GONE, GONE, None), bob, (GONE, GONE, None), bob] == await names(seen)
         assert {"ds-1": True, "ds-2": False, "ds-3": True} == await payloads(seen)
         assert (2, 1) == (done.deliveries, done.messages)
-        assert 3 == (await find(seen, BOB)).directory
+        assert 4 == (await find(seen, BOB)).directory
 
     async def test_every_name(self, seen: Watched) -> None:
         """Deliveries under a further e-mail, under the user id, and ones that only hold the address are found."""
@@ -184,7 +185,7 @@ class TestForgotten:
         second = await forget(seen)
 
         assert (1, 0, 1) == (first.deliveries, first.directory, first.still_open)
-        assert (0, 1, 3) == (len(between.final), len(between.open), between.directory)
+        assert (0, 1, 4) == (len(between.final), len(between.open), between.directory)
         assert (1, 4, 1, 0) == (second.deliveries, second.directory, second.messages, second.still_open)
         assert (await find(seen)).is_nothing
 
@@ -201,7 +202,7 @@ class TestForgotten:
         seen.last = None
         second = await forget(seen)
 
-        assert (AT_ONCE, 3) == (len(between.final), between.directory)
+        assert (AT_ONCE, 4) == (len(between.final), between.directory)
         assert (AT_ONCE, 1, 4) == (second.deliveries, second.messages, second.directory)
         assert {f"ds-{number}": False for number in range(3)} == await payloads(seen)
 
@@ -213,7 +214,7 @@ class TestForgotten:
 
         async with seen.read() as tx:
             (event,) = (await tx.execute(select(tables.audit_events))).all()
-        assert ("person_purged", "operator", GONE) == (event.kind, event.actor, event.subject)
+        assert ("person_purged", "operator", MARK) == (event.kind, event.actor, event.subject)
         assert 1 == json.loads(event.detail)["deliveries"]
 
     async def test_while_others_are_sent(self, seen: Watched) -> None:
@@ -227,7 +228,7 @@ class TestForgotten:
             await server.install(HOME)
             second = Database.open(str(seen.engine.url.render_as_string(hide_password=False)))
             found = await find(second)
-            forgotten = asyncio.create_task(forgetting.forget(seen, found, key=KEY, now=NOW))
+            forgotten = asyncio.create_task(forgetting.forget(seen, found, key=KEY, mark=MARK, now=NOW))
             requests: list[str] = []
             while not forgotten.done() or not requests:
                 requests.append(await server.accept(crowd(40)))
