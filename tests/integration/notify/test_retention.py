@@ -14,7 +14,7 @@ from identity.resolver import KEPT_SECONDS
 from notify import housekeeping
 from notify.piecemeal import AT_ONCE
 from notify.requests import Requests
-from storage import directory, installations, misses, references, tables
+from storage import directory, installations, leftovers, misses, references, tables
 from storage import requests as request_store
 from storage.directory import Person
 from storage.engine import Database
@@ -160,7 +160,9 @@ class TestDirectory:
                 name: set((await tx.execute(select(tables.metadata.tables[name].c.tenant_id))).scalars())
                 for name in held
             }
+            again = await leftovers.abandoned(tx, removed_before=LATER)
         assert {**{name: {"T2"} for name in held}, "installations": {"T1", "T2"}} == left
+        assert again == []
 
     async def test_installed_again(self, seen: Watched) -> None:
         """A tenant that has the app again keeps its people."""

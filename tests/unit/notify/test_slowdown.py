@@ -70,6 +70,14 @@ class TestSlowdown:
 
         assert waits(slowdown, 1, now=WINDOW) == [0.0]
 
+    def test_nothing_is_free(self) -> None:
+        """Where no bad token is free an address is still above suspicion before its first, and a minute after it."""
+        slowdown = Slowdown(free=0)
+        before = slowdown.is_suspect("a", 0.0)
+        slowdown.strike("a", 0.0)
+
+        assert (False, True, False) == (before, slowdown.is_suspect("a", 1.0), slowdown.is_suspect("a", WINDOW))
+
 
 @pytest.mark.parametrize(
     ("remote", "counted"),
