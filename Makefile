@@ -56,7 +56,7 @@ sbom: $(SUPPLY)/installed.lock ## Write sbom.json (CycloneDX): every package tha
 		--sv 1.6 --of JSON --output-reproducible -o sbom.json
 
 audit: $(SUPPLY)/installed.lock ## Ask the public advisory databases about every locked package; needs the network
-	$(SUPPLY)/bin/pip-audit --require-hashes --disable-pip -r requirements.lock -r supply.lock
+	$(SUPPLY)/bin/pip-audit --strict --require-hashes --disable-pip -r requirements.lock -r supply.lock
 
 pictures: $(READY) ## Make the images of docs/templates.md anew; a Chromium must be there
 	@$(BIN)/python -m bench.pictures

@@ -438,8 +438,8 @@ def _platform_routes(
                 platforms.slack_installations,
                 runner.heal,
             )
-    routes.append(web.get("/slack/{BotID}/install", install_handler(installs)))
-    routes.append(web.get("/slack/{BotID}/oauth_redirect", redirect_handler(installs)))
+    routes.append(web.get("/slack/{BotID}/install", install_handler(installs), allow_head=False))
+    routes.append(web.get("/slack/{BotID}/oauth_redirect", redirect_handler(installs), allow_head=False))
     return routes
 
 

@@ -168,16 +168,17 @@ _FILLERS: Final = (
     "|char|chars|characters|secret|secrets|supersecret|super|very|key|keys|token|password|passwort|passwd|pass|example|sample"
     "|dummy|fake|placeholder|default|insert|replace|put|enter|fill|please|todo|fixme|xxx+|test|testing|demo|client|app|bot|api"
     "|signing|shared|encryption|random|real|value|admin|letmein|qwerty|welcome|iloveyou|guessme|unsafe|insecure|not|so|is|for"
-    "|to|and|herald|jwt|hmac|sha"
+    "|to|and|herald|jwt|hmac|sha|before|production|prod|use|goes|go|now|must|be|should"
 )
 _ONLY_FILLERS: Final = re.compile(f"(?:{_FILLERS})+")
+_BEGINNINGS: Final = ("changeme", "replaceme", "yoursecret", "yourkey", "insertyour", "placeholder")
 _UNRESOLVED: Final = ("env:", "file:", "${", "<")
 
 
 def _placeholder(secret: str) -> str | None:
     """What is wrong with a secret that stands for one, as a sentence."""
     letters = re.sub(r"[^a-z]", "", secret.lower())
-    if _ONLY_FILLERS.fullmatch(letters) or secret.startswith(_UNRESOLVED):
+    if _ONLY_FILLERS.fullmatch(letters) or letters.startswith(_BEGINNINGS) or secret.startswith(_UNRESOLVED):
         return "is a placeholder: write the secret itself"
     if len(secret) > 1 and len(set(secret)) == 1:
         return "is one character, repeated: write the secret itself"

@@ -370,6 +370,8 @@ def _pinned() -> Iterator[None]:
 
 def _require_json(request: web.Request) -> None:
     """A type need not be declared; a declared one must be JSON, and JSON is UTF-8 (RFC 8259 section 8.1)."""
+    if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() not in ("identity", "gzip", "deflate"):
+        raise errors.unknown_encoding()  # aiohttp would hand the packed bytes on as they are
     if hdrs.CONTENT_TYPE not in request.headers:
         return
     if request.content_type != "application/json" or (request.charset or "utf-8").lower() not in ("utf-8", "utf8"):

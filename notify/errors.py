@@ -88,12 +88,17 @@ def invalid_arguments(problems: Sequence[str]) -> CallRefused:
 
 def body_too_large(limit: int) -> CallRefused:
     """Larger than this server reads, compressed or not."""
-    return CallRefused(413, f"The body is larger than {limit} bytes: send fewer identities or a smaller message")
+    return CallRefused(413, f"The body is larger than {limit} bytes, compressed or not: make it smaller")
 
 
 def wrong_content_type() -> CallRefused:
     """The caller declared something that is not JSON in UTF-8."""
     return CallRefused(415, "The body must be JSON in UTF-8: send the header Content-Type: application/json")
+
+
+def unknown_encoding() -> CallRefused:
+    """The body is packed in a way that this server does not unpack."""
+    return CallRefused(415, "Content-Encoding: must be gzip or deflate: send the body as it is, without this header")
 
 
 def body_too_slow(seconds: float) -> CallRefused:

@@ -23,10 +23,9 @@ from aiohttp import HttpVersion10, hdrs, web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
+from adapters.strangers import Refusals
 from notify import hops
 from notify.errors import answer_errors, closing, problem_answer
-from notify.slowdown import network
-from notify.tally import Tally
 
 log = logging.getLogger("herald.front")
 
@@ -103,7 +102,7 @@ class Listener(web.Server):
         self.answer_seconds = answer_seconds
         self._trusted = trusted
         self._most_connections = most_connections
-        self._tally = Tally()
+        self.malformed = Refusals(log, "call_malformed", level=logging.INFO)
         self.silent: dict[Connection, None] = {}  # never made a call, the oldest in front
         self.resting: dict[Connection, None] = {}  # wait for their next call, the longest idle in front
 
@@ -126,14 +125,6 @@ class Listener(web.Server):
             if given_up is not None:
                 given_up.force_close()
                 given_up.is_busy()
-
-    def report_malformed(self, status: int, remote: str | None) -> None:
-        """Log a call that is none; of an address that sends many, their number once a minute."""
-        now, address = self._loop.time(), network(remote)
-        for whose, count in self._tally.due(now):
-            log.info("calls were malformed", extra={"action": "calls_malformed", "remote": whose, "count": count})
-        if self._tally.tell(address, now):
-            log.info("a call was malformed", extra={"action": "call_malformed", "status": status, "remote": remote})
 
 
 class Connection(RequestHandler):
@@ -196,7 +187,7 @@ class Connection(RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun already")
         status = 431 if isinstance(exc, LineTooLong) else status
-        self._listener.report_malformed(status, request.remote)
+        self._listener.malformed.note(request.remote, status=status)
         return closing(problem_answer(status))
 
     async def finish_response(

@@ -7,7 +7,6 @@ stranger locks nobody out, not even a neighbour behind the same address (docs/de
 
 from __future__ import annotations
 
-import ipaddress
 import math
 from collections import OrderedDict, deque
 from dataclasses import dataclass
@@ -68,19 +67,6 @@ class Slowdown:
         """Whether an address has used up what is free."""
         strikes = self._strikes.get(address)
         return strikes is not None and _recent(strikes, now) >= max(self._free, 1)
-
-
-def network(remote: str | None) -> str:
-    """The address that counts: of IPv6 the /64, because a household has all of one."""
-    try:
-        found = ipaddress.ip_address((remote or "").partition("%")[0])
-    except ValueError:
-        return remote or "unknown"
-    if isinstance(found, ipaddress.IPv4Address):
-        return str(found)
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    return str(ipaddress.ip_network((found, 64), strict=False))
 
 
 def _recent(strikes: deque[float], now: float) -> int:

@@ -10,10 +10,10 @@ from typing import Final, assert_never
 
 from aiohttp import web
 
+from adapters.tally import Tally, network
 from notify import errors
 from notify.auth import Refused
-from notify.slowdown import Crowded, Pause, Slowdown, network
-from notify.tally import Tally
+from notify.slowdown import Crowded, Pause, Slowdown
 
 log = logging.getLogger("herald.auth")
 

@@ -42,6 +42,7 @@ from adapters.slack.events import SlackEvents
 from adapters.slack.installations import SlackInstallations
 from adapters.slack.limits import ANSWER_SECONDS
 from adapters.slack.presses import ATTACHMENTS, BLOCKS
+from adapters.strangers import Refusals
 from storage.engine import Database
 from storage.vault import WrongKey
 
@@ -78,6 +79,7 @@ class SlackInbound:
         self._most_bytes = most_bytes
         self._read_seconds = read_seconds
         self._secret = app.signing_secret.encode()
+        self._refusals = Refusals(logger, "slack.inbound.refused")
         self._clock = clock
         self._database = database
         self._answer_seconds = answer_seconds
@@ -120,10 +122,7 @@ class SlackInbound:
             request.headers.get("X-Slack-Signature"),
         )
         if not door.is_genuine(self._secret, timestamp, given, raw, self._clock()):
-            logger.warning(
-                "a request without Slack's signature was refused",
-                extra={"action": "slack.inbound.refused", "bot": self._bot, "remote": request.remote},
-            )
+            self._refusals.note(request.remote, bot=self._bot)
             raise web.HTTPUnauthorized(text="the signature is not valid")
         return raw
 

@@ -24,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from adapters import intake
 from adapters.base import BotId, Lane
 from adapters.evidence import EvidenceSink
+from adapters.strangers import Refusals
 from adapters.teams.auth import BodyRefused, ConnectorToken, TokenRefused
 from adapters.teams.bots import TeamsBot, TeamsBots
 from adapters.teams.capture import Capture
@@ -59,6 +60,11 @@ class TeamsInbound:
         self._answer_seconds = answer_seconds
         self._capture = Capture(database, evidence=evidence, wake=wake, now=now)
         self._now = now
+        self._refusals = Refusals(logger, "teams_request_refused")
+
+    def _refuse(self, request: web.Request, status: int, bot: BotId, reason: str) -> web.Response:
+        self._refusals.note(request.remote, bot=bot, status=status, reason=reason)
+        return web.Response(status=status)
 
     def handler(self, bot: BotId) -> Handler:
         """The handler of `POST /teams/{BotID}/messages` for this bot. Raises KeyError if it has no Teams side."""
@@ -69,17 +75,17 @@ class TeamsInbound:
             try:
                 return await self._receive(known, adapter, request)
             except TokenRefused as refused:
-                return _refuse(401, bot, refused.reason)
+                return self._refuse(request, 401, bot, refused.reason)
             except BodyRefused as refused:
-                return _refuse(400, bot, refused.reason)
+                return self._refuse(request, 400, bot, refused.reason)
             except KeysUnavailable:
-                return _refuse(503, bot, "keys_unavailable")
+                return self._refuse(request, 503, bot, "keys_unavailable")
             except (SQLAlchemyError, OSError) as error:
                 logger.error(
                     "teams_event_not_stored",
                     extra={"action": "teams_event_not_stored", "bot": bot, "code": type(error).__name__},
                 )
-                return _refuse(503, bot, "not_stored")
+                return self._refuse(request, 503, bot, "not_stored")
 
         return messages
 
@@ -170,11 +176,3 @@ def _model(body: dict[str, Any]) -> Activity:
 def _too_late(bot: BotId) -> web.Response:
     logger.error("teams_event_late", extra={"action": "teams_event_late", "bot": bot})
     return web.Response(status=503)
-
-
-def _refuse(status: int, bot: BotId, reason: str) -> web.Response:
-    logger.warning(
-        "teams_request_refused",
-        extra={"action": "teams_request_refused", "bot": bot, "status": status, "reason": reason},
-    )
-    return web.Response(status=status)

@@ -52,10 +52,11 @@ def verify(tools: Tools, config: Path | None, noted: Head | None) -> None:
     click.echo(f"{walk.head.position} rows hold. Not in the chain yet: {loose}.")
     if walk.head != START:
         click.echo(f"Head: {walk.head}")
-    if broken is None:
-        return
-    click.echo(f"The record does not hold at {broken}.")
-    click.get_current_context().exit(1)
+    if broken is not None:
+        click.echo(f"The record does not hold at {broken}.")
+        click.get_current_context().exit(1)
+    if noted is None:
+        click.echo("Whether its end was cut off only a head can say that was noted elsewhere: --head.")
 
 
 async def _verify(database: Database, locks: Vault, noted: Head | None) -> tuple[Walk, Broken | None, int]:
@@ -64,6 +65,9 @@ async def _verify(database: Database, locks: Vault, noted: Head | None) -> tuple
         first = await audit_events.chained(tx, after=None, limit=1)
     if key is None and first:
         raise Trouble("The key of the audit record is gone from the database, so nothing can be proved about it.")
+    async with database.read() as tx:
+        if key is not None and not first and not await audit_events.count_loose(tx):
+            raise Trouble("The audit record is empty, and every start of a server is recorded: its rows were removed.")
     walk, after = Walk(key or b"", noted), None
     while True:
         async with database.read() as tx:

@@ -1,5 +1,6 @@
 """`herald purge`: answers a person's request to be forgotten, beside a running server."""
 
+import re
 import time
 from datetime import UTC, datetime
 from functools import partial
@@ -9,6 +10,7 @@ import click
 
 from console.commands import store
 from console.commands.tools import Tools, choose_bot, config_option
+from identity.email import email_problem
 from notify import disclosures, forgetting
 from notify.forgetting import Forgotten, Found, Wanted
 from settings import Settings
@@ -17,6 +19,7 @@ from storage.engine import Database
 from storage.persons import Scope
 
 OPEN_REMAIN = 3
+_AN_ID = re.compile(r"[uw][a-z0-9]{2,63}|29:\S{1,250}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 EPILOG = "Exit code: 0 done, 1 not confirmed, 3 some deliveries are still open: run it again later, 4 it could not."
 
 
@@ -48,8 +51,9 @@ def purge(
     settings = tools.settings_or_fail(config)
     scope = Scope(None if bot is None else choose_bot(settings, bot, channel).id, channel)
     who = forgetting.wanted(scope, email=identity, user_id=user_id)
-    if not who.name:
-        raise click.UsageError("The identity is empty.")
+    problem = email_problem(who.email) if who.email is not None else id_problem(who.user_id or "")
+    if problem is not None:
+        raise click.UsageError(problem)
     work = partial(_forget, settings=settings, who=who, dry_run=dry_run, yes=yes)
     click.get_current_context().exit(store.with_database(settings, work))
 
@@ -67,6 +71,13 @@ async def _forget(database: Database, *, settings: Settings, who: Wanted, dry_ru
         mark = disclosures.mark(record, who.name)
         _report(await forgetting.forget(database, found, key=key, mark=mark, now=time.time()))
     return _still_open(found)
+
+
+def id_problem(given: str) -> str | None:
+    """What is wrong with an id that no platform gives; None when it may be one."""
+    if _AN_ID.fullmatch(given):
+        return None
+    return "--user-id: give the id as the platform writes it: U… or W… (Slack), 29:… or the Entra object id (Teams)."
 
 
 def _show(found: Found) -> None:

@@ -36,7 +36,7 @@ def rotate_keys(tools: Tools, config: Path | None) -> None:
         click.echo("Put the former key back as a further entry of storage.encryption_key, then run this again.")
     elif found.of(Seal.LATER):
         click.echo(REMAIN)
-    else:
+    elif len(settings.storage.encryption_key) > 1:
         click.echo(REMOVABLE)
     click.get_current_context().exit(1 if found.shut or found.of(Seal.LATER) else 0)
 

@@ -80,7 +80,10 @@ def _table(body_bytes: int) -> Mapping[str, tuple[str, Sequence[CallRefused]]]:
             f"The body is larger than the call takes, compressed or not; a send call takes {body_bytes} bytes.",
             [errors.body_too_large(body_bytes)],
         ),
-        "WrongContentType": ("The body is declared as something else than JSON.", [errors.wrong_content_type()]),
+        "WrongContentType": (
+            "The body is declared as something else than JSON, or packed in an unknown way.",
+            [errors.wrong_content_type(), errors.unknown_encoding()],
+        ),
         "UnknownExpectation": ("The header Expect asks for more than 100-continue.", [_by_phrase(417)]),
         "KeyReused": ("The Idempotency-Key stands for another body.", [errors.key_reused()]),
         "TooManyCalls": (

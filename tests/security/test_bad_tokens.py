@@ -10,9 +10,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from adapters.tally import Tally
 from notify.slowdown import Crowded, Pause, Slowdown
 from notify.strangers import Strangers
-from notify.tally import Tally
 from tests.contract.face import Answer, Face, running, token
 
 BAD = token(key="another secret of a backend, also long enough to be used here")

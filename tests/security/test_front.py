@@ -14,8 +14,8 @@ from typing import Any, Final
 import pytest
 from aiohttp import web
 
+from adapters.tally import LINES
 from notify.front import ALWAYS, FrontRunner
-from notify.tally import LINES
 from tests.contract.face import BOT, TEXT_SAMPLE, Face, running
 
 PATIENCE: Final = 10.0

@@ -564,6 +564,8 @@ class TestWeakSecrets:
         "secret",
         [
             "changemechangeme",
+            "CHANGE_ME_BEFORE_PRODUCTION_USE",
+            "your-secret-goes-here-please",
             "Change-Me-Change-Me!",
             "your-256-bit-secret",
             "a-string-secret-at-least-256-bits-long",

@@ -97,11 +97,18 @@ class TestVerify:
         other = await run(
             tmp_path, database_url, "audit", "verify", keys=("another encryption key, of another database",)
         )
-        await tamper(database, [text("DELETE FROM sealed_keys")])
+        await tamper(
+            database, [text("CREATE TABLE aside AS SELECT * FROM audit_events"), text("DELETE FROM audit_events")]
+        )
+        emptied = await run(tmp_path, database_url, "audit", "verify")
+        back = "INSERT INTO audit_events SELECT * FROM aside"
+        await tamper(database, [text(back), text("DROP TABLE aside"), text("DELETE FROM sealed_keys")])
         gone = await run(tmp_path, database_url, "audit", "verify")
 
-        assert (0, "0 rows hold. Not in the chain yet: 0.\n") == (empty.exit_code, empty.stdout)
-        assert (4, 4) == (other.exit_code, gone.exit_code)
+        assert 0 == empty.exit_code
+        assert empty.stdout.startswith("0 rows hold. Not in the chain yet: 0.\n")
+        assert (4, 4, 4) == (other.exit_code, gone.exit_code, emptied.exit_code)
+        assert "The audit record is empty" in emptied.stderr
         assert "Put the former encryption key back" in other.stderr
         assert "is gone" in gone.stderr
 

@@ -72,6 +72,22 @@ class TestPurge:
         """It wants one name of one person."""
         assert 2 == stored.run("purge", *arguments).exit_code
 
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (("--identity", f"Ann <{ANN}>"), "The identity"),
+            (("--identity", "ann"), "The identity"),
+            (("--identity", ""), "The identity is empty"),
+            (("--user-id", "zzz"), "--user-id: give the id as the platform writes it"),
+        ],
+    )
+    def test_nobody(self, stored: Shell, arguments: tuple[str, ...], said: str) -> None:
+        """What can be nobody is refused with its remedy: that nothing is stored about it would prove nothing."""
+        result = stored.run("purge", *arguments, "--yes")
+
+        assert 2 == result.exit_code
+        assert said in result.stderr
+
     def test_no_database(self, shell: Shell) -> None:
         """A database that does not exist is not made."""
         result = shell.run("purge", "--identity", ANN)

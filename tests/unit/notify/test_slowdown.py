@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from notify.slowdown import WINDOW, Crowded, Pause, Slowdown, network
+from adapters.tally import network
+from notify.slowdown import WINDOW, Crowded, Pause, Slowdown
 
 
 def waits(slowdown: Slowdown, count: int, *, address: str = "192.0.2.1", now: float = 0.0) -> list[float]:

@@ -5,6 +5,7 @@ PURE: the clock (monotonic seconds) is an argument.
 
 from __future__ import annotations
 
+import ipaddress
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -62,3 +63,16 @@ class Tally:
     def next_due(self) -> float | None:
         """When the oldest minute is over; None: nothing is counted."""
         return next((count.since + self._window for count in self._counts.values()), None)
+
+
+def network(remote: str | None) -> str:
+    """The address that counts: of IPv6 the /64, because a household has all of one."""
+    try:
+        found = ipaddress.ip_address((remote or "").partition("%")[0])
+    except ValueError:
+        return remote or "unknown"
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((found, 64), strict=False))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from notify.tally import LINES, WINDOW, Tally
+from adapters.tally import LINES, WINDOW, Tally
 
 
 class TestTally:
