@@ -20,6 +20,7 @@ from aiohttp import web
 from sqlalchemy import func, select
 from yarl import URL
 
+from adapters.slack.installations import DIRECTORY
 from adapters.teams.capture import MEMBER_CHORE
 from app import DATABASE, build_app
 from console.commands.serve import listen, runner_of
@@ -257,11 +258,11 @@ class Herald:
             await platforms.control(f"slack/apps/{slack_app}", address, "PATCH")
 
     async def idle(self, seconds: float = PATIENCE) -> None:
-        """Wait until what events asked for is done: every installed person's e-mail is known (or not to be learned)."""
+        """Wait until what installs asked for is done: everybody's e-mail is known (or not to be learned)."""
         assert self.app is not None, "only of a server in this process"
         soon = time.time() + 3600  # what comes again in some days has been done
-        members = (tables.chores.c.kind == MEMBER_CHORE, tables.chores.c.next_at < soon)
-        open_ones = select(func.count()).select_from(tables.chores).where(*members)
+        learning = (tables.chores.c.kind.in_((MEMBER_CHORE, DIRECTORY)), tables.chores.c.next_at < soon)
+        open_ones = select(func.count()).select_from(tables.chores).where(*learning)
         between = Pauses()
         async with asyncio.timeout(seconds):
             while True:
